@@ -22,7 +22,7 @@ export interface PackOptions {
 
 /** Address of the kernel's `Layout`, and the first free one after it. */
 const LAYOUT = 16;
-const HEAP = 128;
+const HEAP = 256;
 const NODE_BYTES = 16;
 const PAGE = 65_536;
 const MOST_BYTES = 2 ** 31 - PAGE;
@@ -101,6 +101,7 @@ function mapMemory(forest: Forest, arrays: ForestArrays, { withLeaves }: PackOpt
     depths: take(trees * 4),
     kinds: take(trees * 4),
     sorted: take(trees * 8),
+    groupDepths: take(Math.ceil(trees / 8) * 4),
     treeColumns: take(trees * 4),
     base: take(columns * sumSize),
     // Each set has its number of words in front; the one after the last is empty.
@@ -283,6 +284,8 @@ function writeTables(
   for (const [i, tree] of order.entries()) {
     words[map.sorted / 4 + 2 * i] = words[map.roots / 4 + tree] ?? 0;
     words[map.sorted / 4 + 2 * i + 1] = tree;
+    const group = map.groupDepths / 4 + (i >> 3);
+    words[group] = Math.max(words[group] ?? 0, depths[tree] ?? 0);
   }
 }
 
@@ -302,6 +305,7 @@ function writeLayout(
     map.kinds,
     forest.trees,
     map.sorted,
+    map.groupDepths,
     plain,
     plain + zero,
     map.nodes,
@@ -322,6 +326,6 @@ function writeLayout(
     forest.category === 'truncate' ? 1 : 0,
     zero > 0 ? 1 : 0,
   ];
-  new Uint32Array(buffer, LAYOUT, fields.length).set(fields);
-  new Float64Array(buffer, LAYOUT + fields.length * 4, 1)[0] = forest.zero ?? 0;
+  new Float64Array(buffer, LAYOUT, 1)[0] = forest.zero ?? 0;
+  new Uint32Array(buffer, LAYOUT + 8, fields.length).set(fields);
 }

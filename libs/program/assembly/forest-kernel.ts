@@ -11,6 +11,8 @@
 /** What `forest.ts` writes at `LAYOUT`; all addresses in bytes. */
 @unmanaged
 class Layout {
+  /** Largest size of a number that counts as zero. */
+  zero: f64;
   /** Addresses of the roots, in the order of the trees. */
   roots: u32;
   /** Depth of each tree. */
@@ -20,6 +22,8 @@ class Layout {
   trees: u32;
   /** Pairs (root, number of the tree), sorted by kind, then by depth. */
   sorted: u32;
+  /** Depth of the deepest of each eight of `sorted`. */
+  groupDepths: u32;
   /** How many of `sorted` are of kind 0, and of kind 0 or 1. */
   plain: u32;
   plainOrZero: u32;
@@ -50,8 +54,6 @@ class Layout {
   truncate: u32;
   /** Whether rows are looked through for zeros. */
   findZeros: u32;
-  /** Largest size of a number that counts as zero. */
-  zero: f64;
 }
 
 const LAYOUT: usize = 16;
@@ -212,7 +214,7 @@ function walkTrees<T, M>(row: usize, count: u32): void {
   let i: u32 = 0;
   for (; i + 8 <= count; i += 8) {
     const entry = <usize>(layout.sorted + (i << 3));
-    const steps = load<u32>(<usize>(layout.depths + (load<u32>(entry, 60) << 2)));
+    const steps = load<u32>(<usize>(layout.groupDepths + (i >> 1)));
     let a = <usize>load<u32>(entry);
     let b = <usize>load<u32>(entry, 8);
     let c = <usize>load<u32>(entry, 16);
