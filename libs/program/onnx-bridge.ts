@@ -1,4 +1,5 @@
-import { elementCount, elementSize, newData, viewData } from './dtype.js';
+import { DTYPES, elementCount, elementSize, newData, viewData } from './dtype.js';
+import type { JsonReader } from './json-reader.js';
 import { ProgramError } from './program-error.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
 
@@ -121,4 +122,69 @@ export function splitSequence(
     const data = flat.data.slice(offset, (offset += elementCount(shape)));
     return { name: `${name}.${index}`, dtype: flat.dtype, shape, data };
   });
+}
+
+const MOST = { ports: 2_000, bytes: 2 ** 24, labels: 1_000_000 } as const;
+
+/** Checks the bridge of an onnx node in `program.json`. */
+export function parseBridge(at: JsonReader): OnnxBridge {
+  return {
+    external: at
+      .field('external')
+      .array(MOST.ports)
+      .map((location) => location.string()),
+    hide: at
+      .field('hide')
+      .array(MOST.ports * 3)
+      .map((offset) => offset.integer(0, 2 ** 40)),
+    append: at.field('append').string(MOST.bytes),
+    inputs: Object.fromEntries(
+      at
+        .field('inputs')
+        .entries(MOST.ports)
+        .map(([name, input]) => [name, parseInput(input)]),
+    ),
+    outputs: Object.fromEntries(
+      at
+        .field('outputs')
+        .entries(MOST.ports)
+        .map(([name, output]) => [name, parseOutput(output)]),
+    ),
+  };
+}
+
+function parseInput(at: JsonReader): BridgedInput {
+  const kind = at.field('kind').oneOf(['default', 'bfloat16', 'sequence']);
+  if (kind === 'sequence') return parseSequence(at);
+  if (kind === 'bfloat16') return { kind, value: at.field('value').string() };
+  const numeric = DTYPES.filter((dtype) => dtype !== 'BYTES');
+  return {
+    kind,
+    dtype: at.field('dtype').oneOf(numeric),
+    shape: at
+      .field('shape')
+      .array(64)
+      .map((dim) => dim.integer(0, 2 ** 32)),
+    data: at.field('data').string(MOST.bytes),
+  };
+}
+
+function parseOutput(at: JsonReader): BridgedOutput {
+  const kind = at.field('kind').oneOf(['map', 'bfloat16', 'sequence']);
+  if (kind === 'sequence') return parseSequence(at);
+  const value = at.field('value').string();
+  if (kind === 'bfloat16') return { kind, value };
+  const labels = at.field('labels').attribute(MOST.labels);
+  if (!Array.isArray(labels)) at.fail('must have an array of labels');
+  return { kind, value, labels: labels.map((label) => (typeof label === 'number' ? label : `${label}`)) };
+}
+
+function parseSequence(at: JsonReader): BridgedSequence {
+  return {
+    kind: 'sequence',
+    dtype: at.field('dtype').oneOf(DTYPES),
+    flat: at.field('flat').string(),
+    shapes: at.field('shapes').string(),
+    ranks: at.field('ranks').string(),
+  };
 }

@@ -85,14 +85,18 @@ function ortMessage(error: unknown): string {
 
 class OrtSession implements OnnxSession {
   private readonly defaults: [string, Ort.Tensor][] = [];
+  private readonly inputs: Map<string, BridgedInput>;
+  private readonly outputs: Map<string, BridgedOutput>;
 
   constructor(
     private readonly library: OnnxRuntimeLibrary,
     private readonly session: Ort.InferenceSession,
-    private readonly bridge: OnnxBridge | undefined,
+    bridge: OnnxBridge | undefined,
     readonly bytes: number,
   ) {
-    for (const [name, input] of Object.entries(bridge?.inputs ?? {}))
+    this.inputs = new Map(Object.entries(bridge?.inputs ?? {}));
+    this.outputs = new Map(Object.entries(bridge?.outputs ?? {}));
+    for (const [name, input] of this.inputs)
       if (input.kind === 'default') {
         const { dtype, shape } = input;
         const data = fromBase64(input.data, dtype, elementCount(shape));
@@ -115,7 +119,7 @@ class OrtSession implements OnnxSession {
       if (!result) throw ProgramError.input('/outputs', `The model gave no value "${value}".`);
       return fromOrt(value, result);
     };
-    return outputs.flatMap((name) => answer(name, this.bridge?.outputs[name], fetched));
+    return outputs.flatMap((name) => answer(name, this.outputs.get(name), fetched));
   }
 
   async close(): Promise<void> {
@@ -123,7 +127,7 @@ class OrtSession implements OnnxSession {
   }
 
   private valuesOf(name: string): string[] {
-    const output = this.bridge?.outputs[name];
+    const output = this.outputs.get(name);
     if (!output) return [name];
     if (output.kind === 'sequence') return [output.flat, output.shapes, output.ranks];
     return [output.value];
@@ -131,15 +135,14 @@ class OrtSession implements OnnxSession {
 
   private feeds(inputs: Tensor[]): Record<string, Ort.Tensor> {
     const feeds: Record<string, Ort.Tensor> = Object.fromEntries(this.defaults);
-    const bridged = this.bridge?.inputs ?? {};
     for (const tensor of inputs) {
-      const input: BridgedInput | undefined = bridged[tensor.name];
+      const input = this.inputs.get(tensor.name);
       if (input?.kind === 'bfloat16') {
         const data = widen(tensor.data);
         feeds[input.value] = this.toOrt({ ...tensor, dtype: 'FP32', data });
       } else if (!this.isItem(tensor.name)) feeds[tensor.name] = this.toOrt(tensor);
     }
-    for (const [name, input] of Object.entries(bridged)) {
+    for (const [name, input] of this.inputs) {
       if (input.kind !== 'sequence') continue;
       const { flat, shapes, ranks } = joinSequence(name, input, inputs);
       for (const tensor of [flat, shapes, ranks]) feeds[tensor.name] = this.toOrt(tensor);
@@ -150,7 +153,7 @@ class OrtSession implements OnnxSession {
   /** Whether a tensor is an item of a sequence input, `NAME.0`, `NAME.1`, … */
   private isItem(name: string): boolean {
     const [, sequence] = /^(.*)\.\d+$/.exec(name) ?? [];
-    return sequence !== undefined && this.bridge?.inputs[sequence]?.kind === 'sequence';
+    return sequence !== undefined && this.inputs.get(sequence)?.kind === 'sequence';
   }
 
   private toOrt({ name, dtype, shape, data }: Tensor): Ort.Tensor {
@@ -167,14 +170,14 @@ class OrtSession implements OnnxSession {
   }
 
   private textTensor(name: string, data: TensorData, shape: number[]): Ort.Tensor {
-    const texts = Array.from(data, (element, index) => {
+    const texts = (data as (string | Uint8Array | null)[]).map((element, index) => {
       if (typeof element !== 'string')
         throw ProgramError.input(
           '/inputs',
           `Element ${index} of input "${name}" is ${element === null ? 'missing' : 'not UTF-8'}; ONNX graphs take UTF-8 texts.`,
         );
       // onnxruntime passes C strings on: what follows a NUL would be lost in silence.
-      if (element.includes('\0') || !element.isWellFormed())
+      if (element.includes('\0') || /\p{Surrogate}/u.test(element))
         throw ProgramError.input(
           '/inputs',
           `Element ${index} of input "${name}" has a character that ONNX Runtime cannot take (NUL or half of a surrogate pair).`,

@@ -187,7 +187,7 @@ function tensorType(type: OnnxType & { kind: 'tensor' }, who: string): Omit<Tens
   if (!element.dtype)
     throw new UnsupportedModel(`${who} is of ${element.name}, which predictions cannot carry.`);
   return type.dims
-    ? { dtype: element.dtype, shape: type.dims }
+    ? { dtype: element.dtype, shape: [...type.dims] }
     : { dtype: element.dtype, shape: [], anyShape: true };
 }
 

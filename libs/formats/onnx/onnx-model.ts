@@ -95,7 +95,7 @@ export interface OnnxValue {
 
 export type OnnxType =
   /** `dims` is absent where the rank is free; -1 is a free dimension. */
-  | { kind: 'tensor'; dataType: number; dims?: number[] }
+  | { kind: 'tensor'; dataType: number; dims?: readonly number[] }
   | { kind: 'sequence'; of: OnnxType | undefined }
   | { kind: 'map'; keyType: number; value: OnnxType | undefined }
   | { kind: 'optional' | 'sparse tensor' | 'opaque' };

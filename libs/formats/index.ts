@@ -1,0 +1,6 @@
+export { endWithParent, openChannel } from './contained-child.js';
+export { type Containment, ContainedProcess, type ProcessEnd } from './contained-process.js';
+export * from './importer.js';
+export { nodeOnnxBackend } from './node-onnx.js';
+export { onnxImporter } from './onnx/onnx-importer.js';
+export { zeroInputs } from './zero-inputs.js';
