@@ -156,7 +156,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
 
   unload(key: string): void {
     const slot = this.slots.get(key);
-    if (slot === undefined || !this.slots.delete(key)) return;
+    if (slot === undefined || !this.slots.delete(key) || !this.isOpen) return;
     this.writer.message(MessageType.Unload, this.nextId++, () => this.writer.uint32(slot));
     this.flushSoon();
   }

@@ -80,9 +80,8 @@ function checkOpsets(opsets: OpsetImport[], who: string): void {
 /** How a node is named in messages. */
 export function nodeLabel(node: OnnxNode): string {
   const operator = node.domain ? `${node.domain}.${node.opType}` : node.opType;
-  const name = node.name || (node.outputs[0] ? `that makes "${node.outputs[0]}"` : '');
-  if (!node.name) return `node ${name} (${operator})`;
-  return `node "${name}" (${operator})`;
+  if (node.name) return `node "${node.name}" (${operator})`;
+  return `the node ${operator}${node.outputs[0] ? ` that makes "${node.outputs[0]}"` : ''}`;
 }
 
 function functionKey(domain: string, name: string, overload: string): string {
@@ -144,7 +143,7 @@ class NodeCounts {
     const made = this.functions.get(functionKey(node.domain, node.opType, node.overload));
     if (!made && !OPSETS.has(node.domain))
       throw new UnsupportedModel(
-        `The operator ${node.domain}.${node.opType} of ${nodeLabel(node)} is not supported: its domain is not one of ` +
+        `The operator ${node.domain}.${node.opType} (${nodeLabel(node)}) is not supported: its domain is not one of ` +
           'ai.onnx, ai.onnx.ml, com.microsoft, and the model defines no such function.',
       );
     let count = 1 + (made ? this.ofFunction(made) : 0);
@@ -162,7 +161,8 @@ function checkNames(graph: OnnxGraph): void {
   ] as const) {
     const seen = new Set<string>();
     for (const { name } of values) {
-      if (name === '') throw new DamagedModel(`One of the ${what} of the graph has no name.`);
+      if (name === '' || name === '__proto__')
+        throw new DamagedModel(`One of the ${what} of the graph has no usable name.`);
       if (seen.has(name)) throw new DamagedModel(`"${name}" is twice among the ${what}.`);
       seen.add(name);
     }

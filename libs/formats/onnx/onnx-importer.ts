@@ -90,7 +90,7 @@ async function createSession(
     return await (await nodeOnnxBackend()).load(contents, main, bridge);
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
-    const reason = `ONNX Runtime refuses the graph: ${error.message}`;
+    const reason = `ONNX Runtime refuses the graph: ${error.message.replace("Name:'' ", '')}`;
     if (/NOT_IMPLEMENTED|not a registered function\/op|No Op registered/i.test(reason))
       throw new UnsupportedModel(reason);
     throw new DamagedModel(reason);
