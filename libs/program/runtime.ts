@@ -160,7 +160,10 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
 }
 
 async function loadForestNode(node: ForestNode, context: LoadContext): Promise<Step> {
-  const forest = await loadForest(node.forest, context.reader, context.pointer);
+  const forest = await loadForest(node.forest, context.reader, {
+    pointer: context.pointer,
+    withLeaves: node.outputs[1] !== '',
+  });
   return {
     ...ports(node.inputs, node.outputs, context),
     bytes: forest.bytes,
