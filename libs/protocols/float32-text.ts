@@ -1,11 +1,13 @@
 /**
- * The number whose shortest decimal is a shortest decimal that reads back to the float32 `value`, also where a reader goes
- * through float64: 0.1 for `Math.fround(0.1)`. Printed as a float64 `value` itself has up to nine digits too many.
+ * The number that prints as the shortest decimal which reads back to the float32 `value`: 0.1 for `Math.fround(0.1)`, which
+ * itself prints as 0.10000000149011612. Decimals that lie exactly between two float32 are not taken, so that readers which go
+ * through float64 and those which do not agree.
  *
  * Tries 8 significant digits, then fewer or 9, which always suffice, by arithmetic: `round(value × 10^k) / 10^k` is the
  * float64 nearest to that decimal as long as both are exact, that is up to 2^53 and 10^22; outside by `toPrecision`.
  */
 export function shortestFloat32(value: number): number {
+  if (value === 0) return value;
   const size = Math.abs(value);
   if (!(size >= 1e-13 && size < 1e15)) return shortestByText(value);
   // An integer below 2^24 has at most 8 digits, and those are exact.

@@ -13,16 +13,17 @@ export function textOf(body: Buffer): string {
 }
 
 /**
- * `JSON.parse` that refuses lists and objects nested deeper than `maxDepth` before anything is built from them: 64 MiB of
- * `[` would take gigabytes.
+ * Lists and objects in a body. Flat data needs a list a tensor; a million empty lists are 3 MB of text but take JSON.parse
+ * half a second and 64 MiB of them ten, in which a process answers nobody.
+ */
+const MAX_CONTAINERS = 1_000_000;
+
+/**
+ * `JSON.parse` that refuses lists and objects nested deeper than `maxDepth`, and too many of them, before anything is built:
+ * 64 MiB of `[` would take gigabytes.
  */
 export function parseJson(text: string, maxDepth: number): unknown {
-  if (mayBeDeeper(text, maxDepth) && isDeeper(text, maxDepth)) {
-    throw new CodecError(
-      '',
-      `The body nests lists and objects deeper than ${maxDepth}, which no tensor needs. Send fewer levels.`,
-    );
-  }
+  if (!isPlain(text, maxDepth)) checkContainers(text, maxDepth);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -31,14 +32,15 @@ export function parseJson(text: string, maxDepth: number): unknown {
 }
 
 /**
- * The same document with integers of 16 digits and more as bigint, where they would lose digits as numbers. Several times
+ * The same document with integers of 16 to 20 digits as bigint, where they would lose digits as numbers. Several times
  * slower than `JSON.parse`; the text has been through `parseJson`, which bounds the recursion here.
  */
 export function parseExact(text: string): unknown {
   try {
     return parse(text, undefined, {
+      // No 64-bit integer has more than 20 characters, and a bigint of millions of digits would take minutes.
       parseNumber: (digits) =>
-        digits.length > 15 && /^-?\d+$/.test(digits) ? BigInt(digits) : Number(digits),
+        digits.length > 15 && /^-?\d{1,20}$/.test(digits) ? BigInt(digits) : Number(digits),
       onDuplicateKey: ({ newValue }) => newValue,
     });
   } catch (error) {
@@ -57,18 +59,21 @@ function notJson(error: unknown): CodecError {
 }
 
 /**
- * A quick look by native search: counts the openings that do not follow a closing and a comma at once (`], [`), which is
- * never less than the depth, also where brackets stand in strings. Rows of numbers pass it without a look at each character.
+ * A quick look by native search that answers true only where `checkContainers` would find nothing. It counts the openings
+ * that do not follow a closing and a comma at once (`], [`), which are never fewer than the depth, also where brackets stand
+ * in strings. Rows of numbers pass it without a look at each character.
  */
-function mayBeDeeper(text: string, maxDepth: number): boolean {
-  if (text.length < 2 * maxDepth + 2) return false;
+function isPlain(text: string, maxDepth: number): boolean {
+  if (text.length < 2 * maxDepth + 2) return true;
   let depth = 0;
+  let count = 0;
   for (const opening of ['[', '{']) {
     for (let at = text.indexOf(opening); at >= 0; at = text.indexOf(opening, at + 1)) {
-      if (!followsClosing(text, at) && ++depth > maxDepth) return true;
+      if (++count > MAX_CONTAINERS) return false;
+      if (!followsClosing(text, at) && ++depth > maxDepth) return false;
     }
   }
-  return false;
+  return true;
 }
 
 function followsClosing(text: string, at: number): boolean {
@@ -81,19 +86,30 @@ function followsClosing(text: string, at: number): boolean {
   return code === 93 || code === 125;
 }
 
-function isDeeper(text: string, maxDepth: number): boolean {
+function checkContainers(text: string, maxDepth: number): void {
   let depth = 0;
+  let count = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === 34) {
       at = endOfString(text, at);
     } else if (code === 91 || code === 123) {
-      if (++depth > maxDepth) return true;
+      if (++depth > maxDepth) {
+        throw new CodecError(
+          '',
+          `The body nests lists and objects deeper than ${maxDepth}, which no tensor needs. Send fewer levels.`,
+        );
+      }
+      if (++count > MAX_CONTAINERS) {
+        throw new CodecError(
+          '',
+          `The body has more than ${MAX_CONTAINERS} lists and objects. Send the data of each tensor as one flat list.`,
+        );
+      }
     } else if (code === 93 || code === 125) {
       depth--;
     }
   }
-  return false;
 }
 
 /** Index of the quote that ends the string which begins at `start`, or the end of the text. */
