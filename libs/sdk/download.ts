@@ -1,7 +1,5 @@
 import type { Hasher } from './hasher.js';
 import { createHasher } from './hasher.js';
-import { inspectFile, openPartial, targetIn } from './node-files.js';
-import type { ManifestFile } from './resources.js';
 import { piecesOf } from './source.js';
 import { SlipwayError } from './slipway-error.js';
 import { delayBefore, failureOf, pause } from './transport.js';
@@ -51,59 +49,8 @@ export async function openDownload(
   return { size, digest, stream };
 }
 
-/**
- * Brings one file of a version to a folder (Node only). A file that is there with these bytes is left alone; what an earlier
- * attempt left beside it is gone on with. Says whether anything was fetched.
- */
-export async function pullFile(
-  transport: Transport,
-  url: string,
-  folder: string,
-  file: ManifestFile,
-  options: { signal: AbortSignal | undefined; onBytes: (received: number) => void },
-): Promise<'fetched' | 'there'> {
-  const target = await targetIn(folder, file.path);
-  const found = await inspectFile(target);
-  if (found && found.size === file.size && (await found.digest()) === file.digest) return 'there';
-  const partial = await openPartial(target);
-  try {
-    let hasher = await createHasher();
-    let start = partial.size;
-    if (start > file.size) start = 0;
-    if (start > 0) for await (const bytes of partial.read()) hasher.update(bytes);
-    else await partial.restart();
-    try {
-      await fetchInto(start);
-    } catch (error) {
-      const wrong = error instanceof SlipwayError && error.code === 'DIGEST_MISMATCH';
-      if (!wrong) throw error;
-      await partial.restart();
-      if (start === 0) throw error;
-      hasher = await createHasher();
-      await fetchInto(0);
-    }
-    await partial.finish();
-
-    async function fetchInto(from: number): Promise<void> {
-      let received = from;
-      const bytes = bytesFrom(transport, url, {
-        start: from,
-        size: file.size,
-        signal: options.signal,
-      });
-      for await (const piece of verified(bytes, hasher, file.digest, file.path)) {
-        await partial.write(piece);
-        options.onBytes((received += piece.length));
-      }
-    }
-  } finally {
-    await partial.close();
-  }
-  return 'fetched';
-}
-
 /** Passes bytes on and fails at the end where they are not those of the digest. */
-async function* verified(
+export async function* verified(
   bytes: AsyncIterable<Uint8Array>,
   hasher: Hasher,
   digest: string,
@@ -120,7 +67,7 @@ async function* verified(
   });
 }
 
-interface Stretch {
+export interface Stretch {
   start: number;
   size: number;
   signal: AbortSignal | undefined;
@@ -129,7 +76,7 @@ interface Stretch {
 }
 
 /** The bytes from `start` to the end, asked for again from where they broke off. */
-async function* bytesFrom(
+export async function* bytesFrom(
   transport: Transport,
   url: string,
   { start, size, signal, response }: Stretch,

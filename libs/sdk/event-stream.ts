@@ -74,6 +74,5 @@ async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<strin
 
 function eventOf({ event, data }: Message, id: string): SlipwayEvent {
   const value = parseExact(data);
-  const fields = typeof value === 'object' && value !== null ? { ...value } : { value };
-  return { id, kind: event || 'message', data: fields };
+  return { kind: event, ...(typeof value === 'object' ? value : { data: { value } }), id };
 }

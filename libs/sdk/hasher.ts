@@ -7,16 +7,9 @@ export interface Hasher {
   digest(): string;
 }
 
-/** A hasher over `node:crypto` in Node, and over our own SHA-256 elsewhere, since WebCrypto does not stream. */
+/** A hasher over Node's crypto, and over our own SHA-256 elsewhere, since WebCrypto does not stream. */
 export async function createHasher(): Promise<Hasher> {
-  if (isNode()) {
-    const { createHash } = await import('node:crypto');
-    const hash = createHash('sha256');
-    return {
-      update: (bytes) => void hash.update(bytes),
-      digest: () => `sha256:${hash.digest('hex')}`,
-    };
-  }
+  if (isNode()) return (await import('./node/hasher.js')).createNodeHasher();
   const hash = new Sha256();
   return { update: (bytes) => void hash.update(bytes), digest: () => `sha256:${hash.hex()}` };
 }

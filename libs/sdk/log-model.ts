@@ -1,5 +1,4 @@
 import type { InputExample, Metadata, ModelVersion, Origin, Signature, Tags } from './resources.js';
-import { sourcesAt } from './node-files.js';
 import type { FileInput, Source, StreamSource } from './source.js';
 import { inParallel, isStream, sourceOf } from './source.js';
 import { SlipwayError } from './slipway-error.js';
@@ -21,7 +20,7 @@ export interface LogModelOptions {
   /** May be left out where the format carries it. */
   signature?: Signature;
   inputExample?: InputExample;
-  metrics?: Record<string, number>;
+  metrics?: Record<string, number | string>;
   params?: Record<string, string | number | boolean>;
   tags?: Tags;
   description?: string;
@@ -72,7 +71,9 @@ export async function logModel(
 async function sourcesOf({ path, files }: LogModelOptions): Promise<(Source | StreamSource)[]> {
   if ((path === undefined) === (files === undefined))
     throw new SlipwayError('logModel takes either a path or files.', { code: 'INVALID_ARGUMENT' });
-  return path === undefined ? (files ?? []).map(sourceOf) : sourcesAt(path);
+  if (path === undefined) return (files ?? []).map(sourceOf);
+  const { sourcesAt } = await import('./node/files.js');
+  return sourcesAt(path);
 }
 
 function createVersion(

@@ -44,8 +44,9 @@ export interface Server {
 
 export interface ModelServing {
   wanted: number | null;
+  /** The version that every serving process answers with; `null` while they differ or none answers. */
   answering: number | null;
-  state: string;
+  state: 'none' | 'loading' | 'ready' | 'failed' | 'quarantined' | 'unserved';
   reason?: string;
 }
 
@@ -63,6 +64,7 @@ export interface Model {
   /** `production`, or the alias that serving follows, such as `@champion`. */
   follow: string;
   serving: ModelServing;
+  createdBy: string;
   createdAt: string;
   updatedAt: string;
   etag: string;
@@ -86,7 +88,7 @@ export interface Dataset {
 
 /** Where a version came from. */
 export interface Origin {
-  run?: string;
+  run?: string | null;
   datasets?: Dataset[];
   parents?: { model: string; version: number }[];
 }
@@ -108,6 +110,7 @@ export interface InputExample {
 }
 
 export interface ModelVersion {
+  id: string;
   model: string;
   version: number;
   stage: Stage;
@@ -118,11 +121,16 @@ export interface ModelVersion {
   format: string | null;
   signature: Signature | null;
   inputExample: InputExample | null;
-  metrics: Record<string, number>;
+  /** NaN and the infinities are `"NaN"`, `"Infinity"`, `"-Infinity"`. */
+  metrics: Record<string, number | string>;
   params: Record<string, string>;
-  lineage?: Origin;
-  files: { digest: string; size: number; count?: number } | null;
+  lineage: Origin;
+  /** `null` where the bytes are not held by this server. */
+  files: { path: string; digest: string; size: number }[] | null;
+  digest: string | null;
+  size: number;
   serving: VersionServing;
+  createdBy: string;
   createdAt: string;
   updatedAt: string;
   etag: string;
@@ -142,15 +150,18 @@ export interface Manifest {
 }
 
 export interface Transition {
-  id: number | string;
+  id: number;
   kind: 'stage' | 'alias' | 'rollback';
-  alias?: string | null;
   version: number | null;
-  from: string | number | null;
-  to: string | number | null;
+  /** Stages, or an alias written `@champion`. */
+  from: string | null;
+  to: string | null;
+  /** The version that held the stage or alias before. */
   previousVersion: number | null;
   reason: string;
   actor: string;
+  /** False where the actor only says who it is. */
+  actorVerified: boolean;
   at: string;
 }
 
@@ -161,9 +172,25 @@ export interface Promotion {
   serving: 'ready' | 'loading' | 'failed' | 'unserved';
 }
 
+export interface LineageNode {
+  /** What edges point to: `version:…`, `dataset:…`, `run:…`, `deployment:…`. */
+  id: string;
+  kind: string;
+  /** How it is called: `iris/2`, the name of a data set, the id of a run. */
+  name: string;
+  /** Steps from where the walk began. */
+  depth: number;
+  model?: string;
+  version?: number;
+  stage?: string;
+  deleted?: boolean;
+  digest?: string;
+  source?: string;
+}
+
 export interface LineageGraph {
-  nodes: Record<string, unknown>[];
-  edges: Record<string, unknown>[];
+  nodes: LineageNode[];
+  edges: { from: string; to: string }[];
 }
 
 /** One serving process and what it does with a model. */
@@ -200,7 +227,11 @@ export interface SlipwayEvent {
   /** Pass it as `lastEventId` to go on after it. */
   id: string;
   kind: string;
-  data: Record<string, unknown>;
+  model?: string | null;
+  version?: number | null;
+  data?: Record<string, unknown>;
+  actor?: string;
+  at?: string;
 }
 
 /** A V2 infer request. */

@@ -1,5 +1,5 @@
 import type { Download } from './download.js';
-import { openDownload, pullFile } from './download.js';
+import { openDownload } from './download.js';
 import { isNode, variable } from './environment.js';
 import { eventsFrom } from './event-stream.js';
 import type { Page } from './listing.js';
@@ -228,6 +228,7 @@ export class Slipway {
     // `production` may move between two files; the number does not.
     const { version: number } = await this.version(name, version, options);
     const manifest = await this.files(name, number, options);
+    const { pullFile } = await import('./node/pull-file.js');
     const received = new Map<string, number>();
     let skipped = 0;
     const tell = (path: string) => {
@@ -278,7 +279,11 @@ export class Slipway {
     return this.#change('PUT', aliasPath(name, alias), { version, ...how }, conditions);
   }
 
-  deleteAlias(name: string, alias: string, options: ConditionalOptions = {}): Promise<void> {
+  deleteAlias(
+    name: string,
+    alias: string,
+    options: ConditionalOptions = {},
+  ): Promise<Promotion> {
     return this.#change('DELETE', aliasPath(name, alias), undefined, options);
   }
 

@@ -1,8 +1,9 @@
-import { createHasher } from './hasher.js';
-import type { Source } from './source.js';
-import { SlipwayError } from './slipway-error.js';
-
-// Node's modules are loaded when a path is really used: in a browser nobody gives one, and nothing here is loaded.
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { createHasher } from '../hasher.js';
+import { SlipwayError } from '../slipway-error.js';
+import type { Source } from '../source.js';
 
 const BLOCK = 1 << 20;
 
@@ -11,16 +12,13 @@ const BLOCK = 1 << 20;
  * Links to files are followed; links to folders are refused, because they may lead back to where they stand.
  */
 export async function sourcesAt(path: string): Promise<Source[]> {
-  const { stat } = await import('node:fs/promises');
-  const nodePath = await import('node:path');
   const found = await stat(path).catch((cause: unknown) => {
     throw new SlipwayError(`${path} cannot be read: there is no such file or folder.`, {
       code: 'INVALID_ARGUMENT',
       cause,
     });
   });
-  if (!found.isDirectory())
-    return [await fileSource(path, nodePath.basename(nodePath.resolve(path)))];
+  if (!found.isDirectory()) return [await fileSource(path, basename(resolve(path)))];
   const sources = await folderSources(path, '');
   if (sources.length === 0)
     throw new SlipwayError(`${path} has no files; a version needs at least one.`, {
@@ -30,13 +28,11 @@ export async function sourcesAt(path: string): Promise<Source[]> {
 }
 
 async function folderSources(folder: string, prefix: string): Promise<Source[]> {
-  const { readdir, stat } = await import('node:fs/promises');
-  const nodePath = await import('node:path');
   const entries = await readdir(folder, { withFileTypes: true });
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   const sources: Source[] = [];
   for (const entry of entries) {
-    const file = nodePath.join(folder, entry.name);
+    const file = join(folder, entry.name);
     const path = prefix + entry.name;
     if (entry.isDirectory()) sources.push(...(await folderSources(file, `${path}/`)));
     else if (entry.isSymbolicLink() && (await stat(file)).isDirectory())
@@ -49,7 +45,6 @@ async function folderSources(folder: string, prefix: string): Promise<Source[]> 
 }
 
 async function fileSource(file: string, path: string): Promise<Source> {
-  const { open, stat } = await import('node:fs/promises');
   const found = await stat(file);
   if (!found.isFile())
     throw new SlipwayError(`${file} is neither a file nor a folder.`, { code: 'INVALID_ARGUMENT' });
@@ -83,26 +78,23 @@ async function fileSource(file: string, path: string): Promise<Source> {
 }
 
 /** Where a file of a pulled version goes. The server's word is not trusted: nothing is written outside the folder. */
-export async function targetIn(folder: string, path: string): Promise<string> {
-  const nodePath = await import('node:path');
+export function targetIn(folder: string, path: string): string {
   const parts = path.split('/');
   const leaves = parts.some((part) => part === '' || part === '.' || part === '..');
   if (leaves || /[\\\0]/.test(path) || /^[A-Za-z]:/.test(path))
     throw new SlipwayError(`The version has a file ${JSON.stringify(path)}, which is no path.`, {
       code: 'INVALID_ARGUMENT',
     });
-  return nodePath.join(folder, ...parts);
+  return join(folder, ...parts);
 }
 
 /** Size and digest of a local file, or nothing where there is none. */
 export async function inspectFile(
   file: string,
 ): Promise<{ size: number; digest(): Promise<string> } | undefined> {
-  const { stat } = await import('node:fs/promises');
   const found = await stat(file).catch(() => undefined);
   if (!found?.isFile()) return undefined;
   const digest = async () => {
-    const { createReadStream } = await import('node:fs');
     const hasher = await createHasher();
     for await (const chunk of createReadStream(file, { highWaterMark: BLOCK }))
       hasher.update(chunk);
@@ -125,10 +117,7 @@ export interface PartialFile {
 
 /** Opens `FILE.partial`, keeping what an earlier attempt left in it. */
 export async function openPartial(file: string): Promise<PartialFile> {
-  const { mkdir, open, rename } = await import('node:fs/promises');
-  const { createReadStream } = await import('node:fs');
-  const nodePath = await import('node:path');
-  await mkdir(nodePath.dirname(file), { recursive: true });
+  await mkdir(dirname(file), { recursive: true });
   const partial = `${file}.partial`;
   const handle = await open(partial, 'a');
   const { size } = await handle.stat();
