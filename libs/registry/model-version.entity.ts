@@ -40,7 +40,7 @@ export class ModelVersion {
 
   /** Id of the transition by which it entered its stage: orders versions that share one. */
   @Column('bigint', { default: 0 })
-  stageEntered: string;
+  stageEntered: number;
 
   @Column('text', { nullable: true })
   format: string | null;
@@ -62,7 +62,7 @@ export class ModelVersion {
   manifestDigest: string | null;
 
   @Column('bigint', { default: 0 })
-  size: string;
+  size: number;
 
   @Column('text', { nullable: true })
   source: string | null;

@@ -32,7 +32,7 @@ export class RegisteredModel {
 
   /** The transition on top of the Production stack; rollback goes to what lies below it. */
   @Column('bigint', { nullable: true })
-  productionTop: string | null;
+  productionTop: number | null;
 
   /** Counts changes; the ETag. */
   @Column('integer', { default: 1 })

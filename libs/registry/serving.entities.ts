@@ -30,7 +30,7 @@ export class Deployment {
 
   /** Grows with every change, over all models. */
   @Column('bigint')
-  generation: string;
+  generation: number;
 
   @Column('timestamptz', { precision: 3, default: () => 'now()' })
   updatedAt: Date;
@@ -56,7 +56,7 @@ export class ServingProcess {
 
   /** The newest deployment generation that it has seen. */
   @Column('bigint', { default: 0 })
-  generation: string;
+  generation: number;
 }
 
 /** What a serving process answers with for a model, and how it is getting on with what it should. */
@@ -92,7 +92,7 @@ export class ServingState {
   reason: string | null;
 
   @Column('bigint', { default: 0 })
-  generation: string;
+  generation: number;
 
   @Column('timestamptz', { precision: 3, default: () => 'now()' })
   since: Date;
@@ -130,10 +130,10 @@ export class ServingMinute {
   process: number;
 
   @Column('bigint')
-  requests: string;
+  requests: number;
 
   @Column('bigint')
-  errors: string;
+  errors: number;
 
   /** Count of requests for each bound of `latencyBounds`, the last for those above all. */
   @Column('integer', { array: true })
