@@ -1,0 +1,4 @@
+export { databaseOptions, type DatabaseUse, type Entities, migrate } from './data-source.js';
+export { DatabaseModule } from './database.module.js';
+export { HotPool, openPool, type Statement } from './hot-pool.js';
+export { inTransaction, sqlState } from './transaction.js';
