@@ -10,6 +10,8 @@ export interface RequestContext {
   workspace: string;
   /** Id of the request in logs and in `x-request-id`. */
   trace: string;
+  /** Of a POST with an `Idempotency-Key`: the key, and a digest of the method, path and body it came with. */
+  idempotency?: { key: string; request: string };
 }
 
 /** The context of work that no request asked for: migrations, garbage collection, compile jobs. */
