@@ -10,7 +10,7 @@ const allowed: Record<string, string[]> = {
   database: ['platform'],
   search: ['platform'],
   protocols: ['program'],
-  formats: ['program', 'platform'],
+  formats: ['program', 'protocols', 'platform'],
   artifacts: ['database', 'platform'],
   registry: ['artifacts', 'search', 'formats', 'program', 'database', 'platform'],
   serving: ['formats', 'program', 'registry', 'artifacts', 'protocols', 'database', 'platform'],

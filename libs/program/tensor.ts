@@ -17,7 +17,8 @@ export type DType =
 
 /**
  * Elements in row-major order. BOOL and UINT8 are `Uint8Array`; FP16 and BF16 are `Uint16Array` of their bits; INT64 and
- * UINT64 are the BigInt arrays; BYTES is an array with a string where the bytes are UTF-8, else the bytes.
+ * UINT64 are the BigInt arrays; BYTES is an array with a string where the bytes are UTF-8, else the bytes, and `null` for a
+ * missing value (a missing number is NaN).
  */
 export type TensorData =
   | Uint8Array
@@ -30,7 +31,7 @@ export type TensorData =
   | BigUint64Array
   | Float32Array
   | Float64Array
-  | (string | Uint8Array)[];
+  | (string | Uint8Array | null)[];
 
 /** A named tensor; `shape` has no free dimension and its product is the length of `data`. */
 export interface Tensor {
@@ -47,6 +48,12 @@ export interface TensorSpec {
   name: string;
   dtype: DType;
   shape: number[];
+  /** A sequence of such tensors: on the wire they are `NAME.0`, `NAME.1`, …. */
+  sequence?: true;
+  /** A request may leave it out. */
+  optional?: true;
+  /** Any number of dimensions is taken; `shape` says nothing. */
+  anyShape?: true;
 }
 
 /** What a version takes and gives. `defaultOutputs` are those that a request without a choice gets; absent = all. */

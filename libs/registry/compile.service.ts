@@ -9,7 +9,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { compile, type CompileResult, importerOf } from '#formats';
-import { Config, isUnavailable, systemContext } from '#platform';
+import { Config, systemContext, toDomainError } from '#platform';
 import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
@@ -126,7 +126,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       const verdict = await this.verdictOn(version, task);
       await this.keep(version, task, verdict);
     } catch (error) {
-      if (!isUnavailable(error)) this.logger.error(error);
+      if (toDomainError(error)?.code !== 'UNAVAILABLE') this.logger.error(error);
       await postponeTask(this.dataSource, task.versionId, 5).catch(() => undefined);
     }
   }

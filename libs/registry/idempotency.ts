@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { DomainError, type RequestContext } from '#platform';
 
 /**

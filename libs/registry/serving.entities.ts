@@ -32,7 +32,7 @@ export class Deployment {
   @Column('bigint')
   generation: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   updatedAt: Date;
 }
 
@@ -48,10 +48,10 @@ export class ServingProcess {
   @Column('text')
   url: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   startedAt: Date;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   heartbeatAt: Date;
 
   /** The newest deployment generation that it has seen. */
@@ -94,7 +94,7 @@ export class ServingState {
   @Column('bigint', { default: 0 })
   generation: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   since: Date;
 }
 
@@ -107,7 +107,7 @@ export class Quarantine {
   @Column('text')
   reason: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   at: Date;
 }
 
@@ -117,7 +117,7 @@ export class ServingMinute {
   @PrimaryColumn('uuid')
   modelId: string;
 
-  @PrimaryColumn('timestamptz', { precision: 3 })
+  @PrimaryColumn({ type: 'timestamptz', precision: 3 })
   minute: Date;
 
   @PrimaryColumn('integer')

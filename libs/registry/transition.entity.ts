@@ -51,6 +51,6 @@ export class Transition {
   @Column('boolean', { default: false })
   actorVerified: boolean;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   at: Date;
 }

@@ -1,0 +1,23 @@
+export * from './batch.js';
+export * from './bind-inputs.js';
+export * from './compare-tensors.js';
+export {
+  DTYPES,
+  elementCount,
+  elementSize,
+  fromBfloat16,
+  fromFloat16,
+  holdsDType,
+  isDType,
+  newData,
+  type TypedArray,
+} from './dtype.js';
+export * from './onnx-backend.js';
+export type { BridgedSequence, OnnxBridge } from './onnx-bridge.js';
+export { onnxBackend, type OnnxRuntimeLibrary } from './onnx-graph.js';
+export { parseProgram } from './parse-program.js';
+export * from './program-error.js';
+export * from './program.js';
+export { loadProgram, type LoadOptions, type Runtime } from './runtime.js';
+export * from './tensor.js';
+export { WeightsWriter } from './weights.js';

@@ -1,0 +1,54 @@
+import { newData } from '../dtype.js';
+import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+
+/** Kernels that choose, convert and arrange. */
+export const shapes: Record<string, Kernel> = {
+  identity: () => (inputs) => [onlyInput(inputs)],
+
+  /** The column of the largest value of each row, the first of equals, as INT64 `[rows]`. */
+  'arg-max': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of arg-max');
+    const data = new BigInt64Array(rows);
+    for (let row = 0; row < rows; row++) {
+      let best = 0;
+      for (let column = 1; column < columns; column++) {
+        if ((source[row * columns + column] ?? 0) > (source[row * columns + best] ?? 0))
+          best = column;
+      }
+      data[row] = BigInt(best);
+    }
+    return [{ dtype: 'INT64', shape: [rows], data }];
+  },
+
+  /** Converts numbers to the attribute `dtype` (INT32, INT64, FP32 or FP64); fractions are cut off towards zero. */
+  cast: (given) => {
+    const dtype = given.oneOf('dtype', ['INT32', 'INT64', 'FP32', 'FP64']);
+    return (inputs) => {
+      const { shape, data: source } = onlyInput(inputs);
+      const data = newData(dtype, source.length);
+      for (let i = 0; i < source.length; i++) {
+        const number = Number(source[i]);
+        if (data instanceof BigInt64Array) data[i] = BigInt(Math.trunc(number));
+        else if (!Array.isArray(data) && !(data instanceof BigUint64Array)) data[i] = number;
+      }
+      return [{ dtype, shape, data }];
+    };
+  },
+
+  /** Probabilities of both classes from that of the second: `[rows]` → `[rows, 2]`. */
+  'both-classes': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const source = floatsOf(input.data, 'input of both-classes');
+    const length = 2 * source.length;
+    const data =
+      source instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+    for (let i = 0; i < source.length; i++) {
+      const second = source[i] ?? 0;
+      data[2 * i] = 1 - second;
+      data[2 * i + 1] = second;
+    }
+    return [{ dtype: input.dtype, shape: [source.length, 2], data }];
+  },
+};

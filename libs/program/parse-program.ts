@@ -1,0 +1,257 @@
+import { DTYPES, elementCount, elementSize } from './dtype.js';
+import { JsonReader } from './json-reader.js';
+import { parseBridge } from './onnx-bridge.js';
+import type {
+  Binding,
+  Forest,
+  ForestWeights,
+  KernelNode,
+  Program,
+  ProgramFile,
+  ProgramNode,
+  StoredFile,
+  WeightRef,
+} from './program.js';
+import type { DType, Signature, TensorSpec } from './tensor.js';
+
+/** Bounds on what a program may hold, so that a hostile one costs little before it is refused. */
+const MOST = {
+  nodes: 20_000,
+  files: 10_000,
+  tensors: 100_000,
+  rank: 32,
+  attributes: 64,
+  attributeItems: 5_000_000,
+  trees: 1_000_000,
+  columns: 100_000,
+  weights: 2 ** 40,
+} as const;
+
+const WEIGHT_DTYPES = DTYPES.filter((dtype) => dtype !== 'BYTES');
+
+/**
+ * Checks a parsed `program.json` and answers it with the known members only. Throws ProgramError (INVALID_PROGRAM) with a
+ * pointer to what is wrong. Arrays in the weights are checked when the program is loaded.
+ */
+export function parseProgram(document: unknown): Program {
+  const root = new JsonReader(document, '');
+  root.field('schemaVersion').integer(1, 1);
+  const weights = parseStored(root.field('weights'));
+  const program: Program = {
+    schemaVersion: 1,
+    importer: root.field('importer').string(),
+    format: root.field('format').string(),
+    signature: parseSignature(root.field('signature')),
+    binding: parseBinding(root.field('binding')),
+    rowwise: root.field('rowwise').boolean(),
+    nodes: root
+      .field('nodes')
+      .array(MOST.nodes)
+      .map((node) => parseNode(node, weights.size)),
+    weights,
+    files: root.field('files').array(MOST.files).map(parseFile),
+  };
+  checkMatrix(program, root);
+  return program;
+}
+
+function parseStored(at: JsonReader): StoredFile {
+  const digest = at.field('digest');
+  return {
+    size: at.field('size').integer(0, MOST.weights),
+    ...(digest.present && { digest: digest.string() }),
+  };
+}
+
+function parseFile(at: JsonReader): ProgramFile {
+  return { path: at.field('path').string(), ...parseStored(at) };
+}
+
+function parseSignature(at: JsonReader): Signature {
+  const defaults = at.field('defaultOutputs');
+  const signature: Signature = {
+    inputs: parseSpecs(at.field('inputs')),
+    outputs: parseSpecs(at.field('outputs')),
+  };
+  if (defaults.present) {
+    signature.defaultOutputs = defaults.array(MOST.tensors).map((item) => {
+      const name = item.string();
+      return signature.outputs.some((output) => output.name === name)
+        ? name
+        : item.fail(`"${name}" is not an output`);
+    });
+  }
+  return signature;
+}
+
+function parseSpecs(at: JsonReader): TensorSpec[] {
+  const names = new Set<string>();
+  return at.array(MOST.tensors).map((item) => {
+    const name = item.field('name').string();
+    if (names.has(name)) item.fail(`the name "${name}" is used twice`);
+    names.add(name);
+    return {
+      name,
+      dtype: item.field('dtype').oneOf<DType>(DTYPES),
+      shape: parseShape(item.field('shape'), -1),
+      ...(item.field('sequence').present && item.field('sequence').boolean() && { sequence: true }),
+      ...(item.field('optional').present && item.field('optional').boolean() && { optional: true }),
+      ...(item.field('anyShape').present && item.field('anyShape').boolean() && { anyShape: true }),
+    };
+  });
+}
+
+function parseShape(at: JsonReader, least: number): number[] {
+  return at.array(MOST.rank).map((dimension) => dimension.integer(least, 2 ** 40));
+}
+
+function parseBinding(at: JsonReader): Binding {
+  if (at.field('kind').oneOf(['tensors', 'table']) === 'tensors') return { kind: 'tensors' };
+  const matrix = at.field('matrix');
+  const finite = at.field('finite');
+  return {
+    kind: 'table',
+    ...(matrix.present && {
+      matrix: {
+        dtype: matrix.field('dtype').oneOf(['FP32', 'FP64']),
+        columns: matrix.field('columns').integer(0, MOST.columns),
+      },
+    }),
+    ...(finite.present && { finite: finite.boolean() }),
+  };
+}
+
+/** A matrix has the columns that the signature shows. */
+function checkMatrix({ binding, signature }: Program, root: JsonReader): void {
+  if (binding.kind !== 'table') return;
+  for (const [i, input] of signature.inputs.entries()) {
+    const ranks = signature.inputs.length === 1 ? [1, 2] : [1];
+    if (!ranks.includes(input.shape.length) || input.shape[0] !== -1 || input.sequence) {
+      root.field('signature').fail(`input ${i} must be a column of a table`);
+    }
+  }
+  if (!binding.matrix) return;
+  const [first] = signature.inputs;
+  const columns = first?.shape.length === 2 ? first.shape[1] : signature.inputs.length;
+  if (columns !== binding.matrix.columns || signature.inputs.some((i) => i.dtype === 'BYTES')) {
+    root.field('binding').fail('the matrix must have the columns of the signature, all numeric');
+  }
+}
+
+function parseNode(at: JsonReader, size: number): ProgramNode {
+  switch (at.field('kind').oneOf(['kernel', 'forest', 'onnx'])) {
+    case 'kernel':
+      return parseKernelNode(at, size);
+    case 'forest':
+      return {
+        kind: 'forest',
+        inputs: [only(at.field('inputs'), 1)[0] ?? ''],
+        outputs: pair(at.field('outputs')),
+        forest: parseForest(at.field('forest'), size),
+      };
+    case 'onnx':
+      return {
+        kind: 'onnx',
+        inputs: parseNames(at.field('inputs')),
+        outputs: parseNames(at.field('outputs')),
+        file: at.field('file').string(),
+        ...(at.field('bridge').present && { bridge: parseBridge(at.field('bridge')) }),
+      };
+  }
+}
+
+function parseKernelNode(at: JsonReader, size: number): KernelNode {
+  const attributes = at.field('attributes');
+  const weights = at.field('weights');
+  return {
+    kind: 'kernel',
+    kernel: at.field('kernel').string(),
+    inputs: at
+      .field('inputs')
+      .array(MOST.tensors)
+      .map((name) => name.string()),
+    outputs: at
+      .field('outputs')
+      .array(MOST.tensors)
+      .map((name) => name.string()),
+    ...(attributes.present && {
+      attributes: Object.fromEntries(
+        attributes
+          .entries(MOST.attributes)
+          .map(([name, value]) => [name, value.attribute(MOST.attributeItems)]),
+      ),
+    }),
+    ...(weights.present && {
+      weights: Object.fromEntries(
+        weights.entries(MOST.attributes).map(([name, ref]) => [name, parseWeight(ref, size)]),
+      ),
+    }),
+  };
+}
+
+function only(at: JsonReader, count: number): string[] {
+  const names = at.array(count).map((name) => name.string());
+  return names.length === count ? names : at.fail(`must have ${count} names`);
+}
+
+function pair(at: JsonReader): [string, string] {
+  const [scores = '', leaf = ''] = only(at, 2);
+  return [scores, leaf];
+}
+
+function parseNames(at: JsonReader): Record<string, string> {
+  return Object.fromEntries(
+    at.entries(MOST.tensors).map(([name, value]) => [name, value.string()]),
+  );
+}
+
+function parseWeight(at: JsonReader, size: number): WeightRef {
+  const ref: WeightRef = {
+    dtype: at.field('dtype').oneOf(WEIGHT_DTYPES),
+    shape: parseShape(at.field('shape'), 0),
+    offset: at.field('offset').integer(0, MOST.weights),
+  };
+  if (ref.offset % 8) at.fail('must be aligned to 8 bytes');
+  if (ref.offset + elementCount(ref.shape) * elementSize(ref.dtype) > size) {
+    at.fail(`lies outside the ${size} bytes of the weights`);
+  }
+  return ref;
+}
+
+function parseForest(at: JsonReader, size: number): Forest {
+  const category = at.field('category');
+  const zero = at.field('zero');
+  return {
+    features: at.field('features').integer(0, MOST.columns),
+    trees: at.field('trees').integer(0, MOST.trees),
+    columns: at.field('columns').integer(1, MOST.columns),
+    comparison: at.field('comparison').oneOf(['<', '<=']),
+    inputDtype: at.field('inputDtype').oneOf(['FP32', 'FP64']),
+    sumDtype: at.field('sumDtype').oneOf(['FP32', 'FP64']),
+    ...(category.present && { category: category.oneOf(['truncate', 'non-negative'] as const) }),
+    ...(zero.present && { zero: zero.number() }),
+    weights: parseForestWeights(at.field('weights'), size),
+  };
+}
+
+function parseForestWeights(at: JsonReader, size: number): ForestWeights {
+  const weight = (name: keyof ForestWeights, ...dtypes: DType[]) => {
+    const ref = parseWeight(at.field(name), size);
+    return dtypes.includes(ref.dtype) ? ref : at.field(name).fail(`must be ${dtypes.join(' or ')}`);
+  };
+  const optional = (name: keyof ForestWeights, ...dtypes: DType[]) =>
+    at.field(name).present ? { [name]: weight(name, ...dtypes) } : {};
+  return {
+    starts: weight('starts', 'INT32'),
+    features: weight('features', 'INT32'),
+    thresholds: weight('thresholds', 'FP32', 'FP64'),
+    left: weight('left', 'INT32'),
+    right: weight('right', 'INT32'),
+    flags: weight('flags', 'UINT8'),
+    values: weight('values', 'FP32', 'FP64'),
+    ...optional('columns', 'INT32'),
+    ...optional('base', 'FP32', 'FP64'),
+    ...optional('setStarts', 'UINT32'),
+    ...optional('setWords', 'UINT32'),
+  };
+}

@@ -1,0 +1,336 @@
+import { kernels } from './kernels/kernels.js';
+import { KernelArguments, type Value } from './kernels/kernel.js';
+import { loadForest } from './forest.js';
+import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
+import { parseProgram } from './parse-program.js';
+import { ProgramError } from './program-error.js';
+import type { Binding, ForestNode, KernelNode, OnnxNode, Program } from './program.js';
+import type { Signature, Tensor } from './tensor.js';
+import { WeightsReader } from './weights.js';
+
+/** A loaded program, ready to answer. */
+export interface Runtime {
+  readonly signature: Signature;
+  readonly binding: Binding;
+  /** Resident bytes, estimated. */
+  readonly bytes: number;
+  /** True where rows are independent, so that requests may be run as one batch along the first dimension. */
+  readonly rowwise: boolean;
+  /**
+   * Takes inputs as `bindInputs` answers them and the names of outputs as `bindOutputs` does; answers these outputs in this
+   * order (a sequence as several tensors). Synchronous for kernels and forests, a promise where a part is ONNX.
+   */
+  run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]>;
+  close(): void | Promise<void>;
+}
+
+export interface LoadOptions {
+  /** The program's files by path; needed where it has ONNX parts. */
+  files?: Map<string, Uint8Array>;
+  onnx?: OnnxBackend;
+}
+
+/**
+ * Makes a program answer. `program` is the parsed `program.json`, checked here; `weights` are the bytes of `weights.bin` and
+ * must not change while the runtime lives. Throws ProgramError (INVALID_PROGRAM).
+ */
+export async function loadProgram(
+  program: unknown,
+  weights: Uint8Array,
+  options: LoadOptions = {},
+): Promise<Runtime> {
+  const parsed = parseProgram(program);
+  if (weights.byteLength !== parsed.weights.size) {
+    throw ProgramError.program(
+      '/weights/size',
+      `says ${parsed.weights.size}, but there are ${weights.byteLength} bytes of weights`,
+    );
+  }
+  const slots = new Slots(inputNames(parsed));
+  const reader = new WeightsReader(weights);
+  const steps: Step[] = [];
+  try {
+    for (const [i, node] of parsed.nodes.entries()) {
+      steps.push(await loadNode(node, { slots, reader, options, pointer: `/nodes/${i}` }));
+    }
+    for (const { name } of parsed.signature.outputs) slots.find(name, '/signature/outputs');
+  } catch (error) {
+    await closeAll(steps);
+    throw error;
+  }
+  return new Graph(parsed, slots, steps, weights.byteLength);
+}
+
+/** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
+type Slot = Value | Value[];
+
+/** One node, ready to run. */
+interface Step {
+  readonly inputs: number[];
+  /** −1 is an output that nothing needs. */
+  readonly outputs: number[];
+  readonly bytes: number;
+  /** `wanted[i]`: whether anybody needs output i. */
+  run(inputs: Slot[], wanted: boolean[]): Slot[] | Promise<Slot[]>;
+  close?(): Promise<void>;
+}
+
+interface LoadContext {
+  slots: Slots;
+  reader: WeightsReader;
+  options: LoadOptions;
+  pointer: string;
+}
+
+/** Numbers the values of a graph, each known before it is used and made once. */
+class Slots {
+  private readonly numbers = new Map<string, number>();
+
+  constructor(names: string[]) {
+    for (const name of names) this.add(name, '/signature/inputs');
+  }
+
+  get count(): number {
+    return this.numbers.size;
+  }
+
+  find(name: string, pointer: string): number {
+    return (
+      this.numbers.get(name) ??
+      fail(pointer, `"${name}" is neither an input nor made by an earlier node`)
+    );
+  }
+
+  add(name: string, pointer: string): number {
+    if (name === '') return -1;
+    if (this.numbers.has(name)) fail(pointer, `"${name}" is made twice`);
+    this.numbers.set(name, this.numbers.size);
+    return this.numbers.size - 1;
+  }
+}
+
+function fail(pointer: string, message: string): never {
+  throw ProgramError.program(pointer, message);
+}
+
+/** What the graph calls its inputs: the matrix of a table, else what the signature does. */
+function inputNames({ binding, signature }: Program): string[] {
+  return binding.kind === 'table' && binding.matrix
+    ? ['X']
+    : signature.inputs.map((input) => input.name);
+}
+
+async function loadNode(node: Program['nodes'][number], context: LoadContext): Promise<Step> {
+  switch (node.kind) {
+    case 'kernel':
+      return loadKernel(node, context);
+    case 'forest':
+      return loadForestNode(node, context);
+    case 'onnx':
+      return loadOnnx(node, context);
+  }
+}
+
+function ports(inputs: string[], outputs: string[], { slots, pointer }: LoadContext) {
+  return {
+    inputs: inputs.map((name) => slots.find(name, `${pointer}/inputs`)),
+    outputs: outputs.map((name) => slots.add(name, `${pointer}/outputs`)),
+  };
+}
+
+function loadKernel(node: KernelNode, context: LoadContext): Step {
+  const kernel = kernels.get(node.kernel);
+  if (!kernel) {
+    fail(
+      `${context.pointer}/kernel`,
+      `this version has no kernel "${node.kernel}"; it may come from a newer version`,
+    );
+  }
+  const run = kernel(new KernelArguments(node, context.reader, context.pointer));
+  return {
+    ...ports(node.inputs, node.outputs, context),
+    bytes: 0,
+    run: (inputs) =>
+      run(
+        inputs.map((slot) =>
+          Array.isArray(slot) ? fail(context.pointer, 'a kernel takes no sequence') : slot,
+        ),
+      ),
+  };
+}
+
+async function loadForestNode(node: ForestNode, context: LoadContext): Promise<Step> {
+  const forest = await loadForest(node.forest, context.reader, {
+    pointer: context.pointer,
+    withLeaves: node.outputs[1] !== '',
+  });
+  return {
+    ...ports(node.inputs, node.outputs, context),
+    bytes: forest.bytes,
+    run([rows], [scores, leaf]) {
+      if (!rows || Array.isArray(rows)) fail(context.pointer, 'a forest takes one matrix');
+      return forest.run(rows, { scores: scores === true, leaf: leaf === true });
+    },
+  };
+}
+
+async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
+  const { onnx, files } = context.options;
+  if (!onnx || !files)
+    fail(context.pointer, 'the program has an ONNX part and nothing here runs one');
+  if (!files.has(node.file)) fail(`${context.pointer}/file`, `there is no file "${node.file}"`);
+  const names = Object.keys(node.inputs);
+  const results = Object.keys(node.outputs);
+  const session = await onnx.load(files, node.file, node.bridge);
+  try {
+    return {
+      ...ports(Object.values(node.inputs), Object.values(node.outputs), context),
+      bytes: session.bytes,
+      run: (inputs, wanted) => runOnnx(session, names, inputs, results, wanted),
+      close: () => session.close(),
+    };
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+async function runOnnx(
+  session: OnnxSession,
+  names: string[],
+  inputs: Slot[],
+  results: string[],
+  wanted: boolean[],
+): Promise<Slot[]> {
+  const tensors = inputs.flatMap((slot, i) => named(names[i] ?? '', slot));
+  const wantedResults = results.filter((_, i) => wanted[i]);
+  const answers = await session.run(tensors, wantedResults);
+  return results.map((name) => {
+    const whole = answers.find((tensor) => tensor.name === name);
+    return whole ?? answers.filter((tensor) => isItemOf(tensor.name, name));
+  });
+}
+
+/** A slot as tensors with the name of a graph's input or output. */
+function named(name: string, slot: Slot): Tensor[] {
+  return Array.isArray(slot)
+    ? slot.map((value, i) => ({ ...value, name: `${name}.${i}` }))
+    : [{ ...slot, name }];
+}
+
+function isItemOf(item: string, sequence: string): boolean {
+  return item.startsWith(`${sequence}.`) && /^\d+$/.test(item.slice(sequence.length + 1));
+}
+
+async function closeAll(steps: Step[]): Promise<void> {
+  for (const step of steps) await step.close?.();
+}
+
+/** Which steps to run for a set of outputs, and which outputs of each. */
+interface Plan {
+  steps: { step: Step; wanted: boolean[] }[];
+  outputs: number[];
+}
+
+const MOST_PLANS = 64;
+
+class Graph implements Runtime {
+  readonly signature: Signature;
+  readonly binding: Binding;
+  readonly rowwise: boolean;
+  readonly bytes: number;
+  private readonly plans = new Map<string, Plan>();
+  private readonly inputs: { name: string; sequence: boolean; optional: boolean }[];
+
+  constructor(
+    program: Program,
+    private readonly slots: Slots,
+    private readonly steps: Step[],
+    weightBytes: number,
+  ) {
+    this.signature = program.signature;
+    this.binding = program.binding;
+    this.rowwise = program.rowwise;
+    this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
+    const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
+    this.inputs = inputNames(program).map((name) => {
+      const { sequence = false, optional = false } = specs.get(name) ?? {};
+      return { name, sequence, optional };
+    });
+  }
+
+  run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
+    const plan = this.planFor(outputs);
+    const values: (Slot | undefined)[] = Array.from({ length: this.slots.count });
+    for (const [i, { name, sequence, optional }] of this.inputs.entries()) {
+      values[i] = sequence
+        ? inputs.filter((tensor) => isItemOf(tensor.name, name))
+        : (inputs.find((tensor) => tensor.name === name) ?? (optional ? [] : undefined));
+    }
+    const rest = this.runFrom(0, plan, values);
+    const answer = () => outputs.flatMap((name, i) => named(name, get(values, plan.outputs[i])));
+    return rest ? rest.then(answer) : answer();
+  }
+
+  async close(): Promise<void> {
+    await closeAll(this.steps);
+  }
+
+  /** Runs the steps from `from` on, without leaving this turn of the event loop while they are synchronous. */
+  private runFrom(
+    from: number,
+    plan: Plan,
+    values: (Slot | undefined)[],
+  ): Promise<void> | undefined {
+    for (let i = from; i < plan.steps.length; i++) {
+      const entry = plan.steps[i];
+      if (!entry) break;
+      const { step, wanted } = entry;
+      const made = step.run(
+        step.inputs.map((slot) => get(values, slot)),
+        wanted,
+      );
+      if (made instanceof Promise) {
+        return made.then((slots) => {
+          put(values, step, slots);
+          return this.runFrom(i + 1, plan, values);
+        });
+      }
+      put(values, step, made);
+    }
+    return undefined;
+  }
+
+  private planFor(outputs: string[]): Plan {
+    const key = outputs.join('\0');
+    const known = this.plans.get(key);
+    if (known) return known;
+    const plan = this.makePlan(outputs);
+    if (this.plans.size >= MOST_PLANS) this.plans.clear();
+    this.plans.set(key, plan);
+    return plan;
+  }
+
+  private makePlan(outputs: string[]): Plan {
+    const slots = outputs.map((name) => this.slots.find(name, '/signature/outputs'));
+    const needed = new Set(slots);
+    const steps: Plan['steps'] = [];
+    for (const step of this.steps.toReversed()) {
+      const wanted = step.outputs.map((slot) => needed.has(slot));
+      if (!wanted.includes(true)) continue;
+      for (const slot of step.inputs) needed.add(slot);
+      steps.unshift({ step, wanted });
+    }
+    return { steps, outputs: slots };
+  }
+}
+
+function get(values: (Slot | undefined)[], slot: number | undefined): Slot {
+  const value = slot === undefined ? undefined : values[slot];
+  if (!value) throw new ProgramError('INVALID_INPUT', 'an input of the program was not given');
+  return value;
+}
+
+function put(values: (Slot | undefined)[], step: Step, made: Slot[]): void {
+  for (const [i, slot] of step.outputs.entries()) if (slot >= 0) values[slot] = made[i];
+}
