@@ -40,14 +40,17 @@ export async function withServer(
 }
 
 /** Collects a repeated option `k=v`. */
-export function collectPair(text: string, before: Record<string, string>): Record<string, string> {
+export function collectPair(
+  text: string,
+  before: Record<string, string> = {},
+): Record<string, string> {
   const equals = text.indexOf('=');
   if (equals <= 0) throw new UsageError(`${JSON.stringify(text)} is not of the form name=value.`);
   return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
 
 /** Collects a repeated option. */
-export function collect(text: string, before: string[]): string[] {
+export function collect(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 

@@ -11,16 +11,16 @@ import type { Session } from '../session.js';
 import { collect, collectPair, parseNumber, withServer } from '../session.js';
 
 interface LogOptions {
-  metric: Record<string, string>;
-  param: Record<string, string>;
-  tag: Record<string, string>;
+  metric?: Record<string, string>;
+  param?: Record<string, string>;
+  tag?: Record<string, string>;
   description?: string;
   format?: string;
   example?: string;
   signature?: string;
   run?: string;
-  dataset: string[];
-  parent: string[];
+  dataset?: string[];
+  parent?: string[];
   promote?: boolean;
   reason?: string;
   wait: number;
@@ -32,16 +32,16 @@ export function addLog(program: Command): void {
     .description('make a version of a model from a file or a folder; prints its number last')
     .argument('<name>', 'the model, made if it does not exist')
     .argument('<path>', 'a file, or a folder whose files become those of the version')
-    .option('--metric <name=number>', 'a metric (repeat it for more)', collectPair, {})
-    .option('--param <name=value>', 'a parameter of the training', collectPair, {})
-    .option('--tag <name=value>', 'a tag', collectPair, {})
+    .option('--metric <name=number>', 'a metric (repeat it for more)', collectPair)
+    .option('--param <name=value>', 'a parameter of the training', collectPair)
+    .option('--tag <name=value>', 'a tag', collectPair)
     .option('--description <text>', 'what the version is')
     .option('--format <format>', 'onnx, xgboost, lightgbm …; recognised by itself otherwise')
     .option('--example <file>', 'JSON: a V2 request, with "expected" tensors as golden rows')
     .option('--signature <file>', 'JSON: {"inputs": [{"name", "dtype", "shape"}], "outputs": […]}')
     .option('--run <id>', 'the run that made it')
-    .option('--dataset <name[=source]>', 'a data set that it was trained on', collect, [])
-    .option('--parent <NAME/version>', 'a version that it derives from', collect, [])
+    .option('--dataset <name[=source]>', 'a data set that it was trained on', collect)
+    .option('--parent <NAME/version>', 'a version that it derives from', collect)
     .option('--promote', 'promote it to Production')
     .option('--reason <text>', 'why it is promoted')
     .option('--wait <seconds>', 'how long to wait for the verdict of the server', parseNumber, 20)
@@ -122,13 +122,10 @@ async function verdictOf(
 }
 
 async function describe(name: string, options: LogOptions): Promise<LogModelOptions> {
-  const { description, format, tag, param, run } = options;
-  const metrics = Object.entries(options.metric).map(([key, text]) => [
-    key,
-    parseMetric(key, text),
-  ]);
-  const datasets = options.dataset.map(parseDataset);
-  const parents = options.parent.map((text) => {
+  const { description, format, tag = {}, param = {}, metric = {}, run } = options;
+  const metrics = Object.entries(metric).map(([key, text]) => [key, parseMetric(key, text)]);
+  const datasets = (options.dataset ?? []).map(parseDataset);
+  const parents = (options.parent ?? []).map((text) => {
     const { name: model, version } = parseVersionReference(text);
     if (typeof version === 'number') return { model, version };
     throw new UsageError(`--parent needs the number of a version, such as ${model}/1.`);

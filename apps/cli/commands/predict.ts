@@ -27,9 +27,9 @@ export function addPredict(program: Command): void {
     .description('ask a model for predictions and print its outputs')
     .argument('<reference>', 'NAME (what is in production), NAME/version or NAME@alias')
     .requiredOption('--input <file>', 'a file, or - for standard input')
-    .option('--output <name>', 'only this output (repeat it for more)', collect, [])
+    .option('--output <name>', 'only this output (repeat it for more)', collect)
     .addHelpText('after', HELP)
-    .action((text: string, options: { input: string; output: string[] }, command: Command) => {
+    .action((text: string, options: { input: string; output?: string[] }, command: Command) => {
       const { name, version } = parseReference(text);
       const reference = referenceText(name, version);
       return withServer(
@@ -50,13 +50,13 @@ async function predict(
   { slipway, json }: Session,
   name: string,
   version: VersionReference | undefined,
-  options: { input: string; output: string[] },
+  options: { input: string; output?: string[] },
 ): Promise<void> {
   const text = await readText(options.input);
   const where = version === undefined ? {} : { version };
   const how: PredictOptions = {
     ...where,
-    ...(options.output.length > 0 ? { outputs: options.output } : {}),
+    ...(options.output ? { outputs: options.output } : {}),
   };
   const inputs = await readInput(text, options.input, () => slipway.inputs(name, where));
   const prediction = await slipway.predict(name, inputs.values, { ...how, ...inputs.options });
