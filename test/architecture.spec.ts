@@ -10,7 +10,7 @@ const allowed: Record<string, string[]> = {
   database: ['platform'],
   search: ['platform'],
   protocols: ['program'],
-  formats: ['program', 'platform'],
+  formats: ['program', 'protocols', 'platform'],
   artifacts: ['database', 'platform'],
   registry: ['artifacts', 'search', 'formats', 'program', 'database', 'platform'],
   serving: ['formats', 'program', 'registry', 'artifacts', 'protocols', 'database', 'platform'],
@@ -18,6 +18,9 @@ const allowed: Record<string, string[]> = {
 
 /** Libraries that run in a browser too. */
 const portable = ['program', 'sdk'];
+
+/** What only Node runs of a portable library. It is loaded with `import()` where a path is given, never by a browser. */
+const nodeOnly = join('libs', 'sdk', 'node') + sep;
 
 const libraries = readdirSync('libs');
 const apps = existsSync('apps') ? readdirSync('apps').filter((app) => !app.includes('.')) : [];
@@ -77,7 +80,8 @@ describe.each(libraries)('libs/%s', (library) => {
 it.each(libraries.filter((library) => portable.includes(library)))(
   'libs/%s runs outside Node',
   (library) => {
-    const bound = sourcesOf(join('libs', library)).flatMap((file) => {
+    const files = sourcesOf(join('libs', library)).filter((file) => !file.startsWith(nodeOnly));
+    const bound = files.flatMap((file) => {
       const outside = importsOf(file).filter((i) => !i.startsWith('.'));
       const globals = readFileSync(file, 'utf8').match(
         /(?<![.\w'"`/ *]\s?)\b(Buffer|process|__dirname)\./g,
@@ -87,6 +91,12 @@ it.each(libraries.filter((library) => portable.includes(library)))(
     expect(bound).toEqual([]);
   },
 );
+
+it('what only Node runs is never imported statically by what a browser loads', () => {
+  const files = sourcesOf(join('libs', 'sdk')).filter((file) => !file.startsWith(nodeOnly));
+  const pattern = /\bfrom\s*['"]\.\/node\//;
+  expect(files.filter((file) => pattern.test(readFileSync(file, 'utf8')))).toEqual([]);
+});
 
 it('no app imports another one', () => {
   const left = apps.flatMap((app) =>

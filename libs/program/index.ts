@@ -13,6 +13,8 @@ export {
   type TypedArray,
 } from './dtype.js';
 export * from './onnx-backend.js';
+export type { BridgedSequence, OnnxBridge } from './onnx-bridge.js';
+export { onnxBackend, type OnnxRuntimeLibrary } from './onnx-graph.js';
 export { parseProgram } from './parse-program.js';
 export * from './program-error.js';
 export * from './program.js';

@@ -45,4 +45,30 @@ export class WeightsReader {
     const copy = this.bytes.slice(ref.offset, ref.offset + length * size);
     return viewData(ref.dtype, copy.buffer, 0, length);
   }
+
+  int32(ref: WeightRef, pointer: string): Int32Array {
+    const data = this.read(ref, pointer);
+    return data instanceof Int32Array ? data : wrongType(ref, 'INT32', pointer);
+  }
+
+  uint32(ref: WeightRef, pointer: string): Uint32Array {
+    const data = this.read(ref, pointer);
+    return data instanceof Uint32Array ? data : wrongType(ref, 'UINT32', pointer);
+  }
+
+  uint8(ref: WeightRef, pointer: string): Uint8Array {
+    const data = this.read(ref, pointer);
+    return data instanceof Uint8Array ? data : wrongType(ref, 'UINT8', pointer);
+  }
+
+  floats(ref: WeightRef, pointer: string): Float32Array | Float64Array {
+    const data = this.read(ref, pointer);
+    return data instanceof Float32Array || data instanceof Float64Array
+      ? data
+      : wrongType(ref, 'FP32 or FP64', pointer);
+  }
+}
+
+function wrongType(ref: WeightRef, wanted: string, pointer: string): never {
+  throw ProgramError.program(pointer, `is ${ref.dtype} and must be ${wanted}`);
 }

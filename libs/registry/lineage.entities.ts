@@ -21,7 +21,7 @@ export class LineageEdge {
   @Column('text', { default: 'default' })
   workspace: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 }
 

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { DomainError, type RequestContext } from '#platform';
 import { type FieldTable, type ListRequest, type Page, listRows } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
@@ -72,7 +73,7 @@ interface ModelRow {
   versionCount: number;
   wanted: number | null;
   deployed: number | null;
-  generation: string | null;
+  generation: number | null;
   observed: ObservedState[];
 }
 
@@ -135,6 +136,17 @@ export class ModelsService {
     return model;
   }
 
+  /** The id of a live model by its name, or of any model, deleted ones too, by its id. @throws DomainError NOT_FOUND */
+  async findId(context: RequestContext, nameOrId: string): Promise<string> {
+    const [model] = await this.dataSource.query<{ id: string }[]>(
+      `SELECT id FROM registered_model WHERE workspace = $1 AND (name = $2 AND deleted_at IS NULL OR id::text = $2)
+       ORDER BY name = $2 AND deleted_at IS NULL DESC LIMIT 1`,
+      [context.workspace, nameOrId],
+    );
+    if (!model) throw noModel(nameOrId);
+    return model.id;
+  }
+
   async getByName(context: RequestContext, name: string): Promise<ModelView> {
     return this.get(context, (await this.find(context, name)).id);
   }
@@ -172,7 +184,7 @@ export class ModelsService {
     if (changes.name !== undefined) checkModelName(changes.name);
     if (changes.follow !== undefined) checkFollow(changes.follow);
     const { id } = await this.find(context, name);
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       const model = await lock(manager, id, name);
       checkEtag(ifMatch, model.revision, `model "${name}"`);
       if (changes.name !== undefined && changes.name !== name) {
@@ -207,7 +219,7 @@ export class ModelsService {
     { force = false, ifMatch }: { force?: boolean; ifMatch?: string },
   ): Promise<void> {
     const { id } = await this.find(context, name);
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       const model = await lock(manager, id, name);
       checkEtag(ifMatch, model.revision, `model "${name}"`);
       if (model.deployed !== null && !force) {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { DomainError, type RequestContext } from '#platform';
 import type { Signature } from '#program';
@@ -101,7 +102,7 @@ interface VersionRow {
   lineage: VersionLineage;
   files: SizedEntry[] | null;
   digest: string | null;
-  size: string;
+  size: number;
   servingState: ServingVerdict;
   servingReason: string | null;
   servingDifference: unknown;
@@ -175,6 +176,23 @@ export class VersionsService {
     return view(row);
   }
 
+  /**
+   * The digest of a version's `program.json`.
+   * @throws DomainError FAILED_PRECONDITION with the reason, where it has no Program
+   */
+  async programDigest(context: RequestContext, model: string, version: string): Promise<string> {
+    const { id, serving, version: number } = await this.get(context, model, version);
+    const [row] = await this.dataSource.query<{ digest: string | null }[]>(
+      `SELECT program_digest AS digest FROM model_version WHERE id = $1`,
+      [id],
+    );
+    if (row?.digest) return row.digest;
+    throw new DomainError(
+      'FAILED_PRECONDITION',
+      `Version ${number} of "${model}" has no Program: it is ${serving.state}${serving.reason ? `. ${serving.reason}` : ''}`,
+    );
+  }
+
   /** Versions of a model, newest first where the request names no order. */
   async list(context: RequestContext, model: string, request: ListRequest): Promise<Page<VersionView>> {
     const { id } = await this.models.find(context, model);
@@ -199,7 +217,7 @@ export class VersionsService {
     changes: VersionChanges,
     ifMatch?: string,
   ): Promise<VersionView> {
-    const { number } = await this.dataSource.transaction(async (manager) => {
+    const { number } = await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
       await manager.query(
@@ -223,7 +241,7 @@ export class VersionsService {
    * @throws DomainError FAILED_PRECONDITION while it is being served
    */
   async delete(context: RequestContext, model: string, version: string, ifMatch?: string): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
       const serving = await manager.query<unknown[]>(
@@ -377,7 +395,6 @@ function view({
 }: VersionRow): VersionView {
   return {
     ...row,
-    size: Number(row.size),
     serving: {
       state: servingState,
       ...(servingReason === null ? {} : { reason: servingReason }),

@@ -1,0 +1,12 @@
+import type { ModelImporter } from './importer.js';
+import { onnxImporter } from './onnx/onnx-importer.js';
+
+/** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
+export const importers: readonly ModelImporter[] = [onnxImporter];
+
+/** `format@version` of the importers that may compile a version: those of its format, or all where it names none. */
+export function importerOf(format: string | null): string[] {
+  return importers
+    .filter((importer) => format === null || importer.format === format)
+    .map((importer) => `${importer.format}@${importer.version}`);
+}
