@@ -40,6 +40,9 @@ const SLICE = 8;
 const FIRST_SLICE_ROWS = 256;
 const MAX_BATCH_ROWS = 8192;
 const SWEEP_EVERY = 100;
+/** Batches in flight where rows are joined: the next one gathers while one runs. Elsewhere requests follow each other. */
+const ROWWISE_IN_FLIGHT = 1;
+const IN_FLIGHT = 32;
 
 interface CutJob {
   job: Job;
@@ -58,7 +61,9 @@ export class Batcher {
   #queue: Job[] = [];
   /** Jobs longer than a slice; one slice of the first of them runs in a turn, beside the short ones. */
   #cut: CutJob[] = [];
-  #running: Job[] = [];
+  /** Batches whose answers come later. */
+  readonly #running = new Set<Job[]>();
+  readonly #maxRunning: number;
   #armed = false;
   #sweeper: NodeJS.Timeout | undefined;
   #sliceRows: number;
@@ -68,6 +73,7 @@ export class Batcher {
   constructor(target: BatchTarget, options: BatcherOptions) {
     this.#target = target;
     this.#sliceRows = target.synchronous ? FIRST_SLICE_ROWS : MAX_BATCH_ROWS;
+    this.#maxRunning = target.synchronous ? 0 : target.rowwise ? ROWWISE_IN_FLIGHT : IN_FLIGHT;
     this.#options = options;
     this.#maxQueued = options.maxQueued ?? 4096;
   }
@@ -78,7 +84,11 @@ export class Batcher {
       throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', { retryAfter: 1 });
     }
     this.#queue.push(job);
-    if (!this.#running.length) this.#arm();
+    if (!this.#full) this.#arm();
+  }
+
+  get #full(): boolean {
+    return this.#running.size > 0 && this.#running.size >= this.#maxRunning;
   }
 
   #arm(): void {
@@ -89,13 +99,13 @@ export class Batcher {
 
   #flush(): void {
     this.#armed = false;
-    if (this.#running.length) return;
     const started = performance.now();
-    while (this.#queue.length) {
+    while (this.#queue.length && !this.#full) {
       const jobs = this.#take();
-      if (jobs.length && !this.#start(jobs)) return;
+      if (jobs.length) this.#start(jobs);
       if (performance.now() - started >= SLICE) break;
     }
+    if (this.#full) return;
     if (this.#cut.length) this.#runSlice();
     if (this.#queue.length || this.#cut.length) this.#arm();
   }
@@ -131,10 +141,9 @@ export class Batcher {
     return batch;
   }
 
-  /** Runs a batch; false where its answer comes later. */
-  #start(jobs: Job[]): boolean {
+  #start(jobs: Job[]): void {
     const [first] = jobs;
-    if (!first) return true;
+    if (!first) return;
     const inputs = jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
     let deadline = first.deadline;
     for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
@@ -143,17 +152,17 @@ export class Batcher {
       result = this.#run(inputs, first.outputs, deadline, jobs);
     } catch (error) {
       this.#failed(jobs, error);
-      return true;
+      return;
     }
     if (!(result instanceof Promise)) {
       this.#answer(jobs, result);
-      return true;
+      return;
     }
-    this.#running = jobs;
+    this.#running.add(jobs);
     this.#sweep();
     const go = (): void => {
-      this.#running = [];
-      if (this.#queue.length) this.#flush();
+      this.#running.delete(jobs);
+      if (this.#queue.length) this.#arm();
     };
     result.then(
       (outputs) => {
@@ -165,7 +174,6 @@ export class Batcher {
         go();
       },
     );
-    return false;
   }
 
   #run(inputs: Tensor[], outputs: string[], deadline: number, jobs: Job[]): Tensor[] | Promise<Tensor[]> {
@@ -214,7 +222,7 @@ export class Batcher {
         return;
       }
       this.#cut.shift();
-      job.done(this.#options.concatRows(results));
+      job.done(joined(this.#options.concatRows(results), outputs));
     } catch (error) {
       this.#cut.shift();
       job.failed(error);
@@ -267,11 +275,19 @@ export class Batcher {
     this.#sweeper ??= setTimeout(() => {
       this.#sweeper = undefined;
       const now = Date.now();
-      for (const job of this.#running) if (job.deadline <= now) job.failed(late());
+      for (const jobs of this.#running) for (const job of jobs) if (job.deadline <= now) job.failed(late());
       this.#queue = this.#queue.filter((job) => this.#alive(job, now));
-      if (this.#running.length) this.#sweep();
+      if (this.#running.size) this.#sweep();
     }, SWEEP_EVERY);
   }
+}
+
+/** What tensors carry beside their rows is the same for every slice. */
+function joined(tensors: Tensor[], slice: Tensor[]): Tensor[] {
+  return tensors.map((tensor, i) => {
+    const parameters = slice[i]?.parameters;
+    return parameters ? { ...tensor, parameters } : tensor;
+  });
 }
 
 function late(): DomainError {

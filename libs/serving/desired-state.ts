@@ -271,6 +271,7 @@ export class DesiredState implements VersionResolver {
     if (this.#running.size >= LOOKUPS) {
       throw new DomainError('UNAVAILABLE', 'Too many lookups of models are waiting. Try again.', { retryAfter: 1 });
     }
+    if (!this.available) return this.#lookUpLastKnown(model, word);
     let rows: ResolveRow[];
     try {
       ({ rows } = await this.#options.pool.query<ResolveRow>(resolveQuery(model, parsed)));
