@@ -3,9 +3,10 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { DomainError, type RequestContext } from '#platform';
-import { type FieldTable, type ListRequest, type Page, listRows } from '#search';
+import type { Fields, Page } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
+import { type ListOptions, listRows } from './list-rows.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { checkAlias, checkModelName } from './names.js';
@@ -88,21 +89,21 @@ const columns = `m.id, m.name, m.description, m.tags, m.metadata, m.follow, m.re
   (SELECT count(*)::int FROM model_version v WHERE v.model_id = m.id AND v.deleted_at IS NULL) AS "versionCount",
   d.wanted, d.version AS deployed, d.generation, ${observedSql} AS observed`;
 
-const from = `registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary'`;
+const table = `registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary'`;
 
 /** What `?filter=` and `?order=` of models may name. */
-const fields: FieldTable = {
-  name: { kind: 'string', sql: 'm.name' },
+const fields: Fields = {
+  name: { kind: 'string', sql: 'm.name COLLATE "C"', notNull: true },
   description: { kind: 'string', sql: 'm.description' },
   follow: { kind: 'string', sql: 'm.follow' },
   createdAt: { kind: 'time', sql: 'm.created_at' },
   updatedAt: { kind: 'time', sql: 'm.updated_at' },
   latestVersion: {
-    kind: 'number',
+    kind: 'integer',
     sql: '(SELECT max(v.version) FROM model_version v WHERE v.model_id = m.id AND v.deleted_at IS NULL)',
   },
-  production: { kind: 'number', sql: inStage('Production') },
-  staging: { kind: 'number', sql: inStage('Staging') },
+  production: { kind: 'integer', sql: inStage('Production') },
+  staging: { kind: 'integer', sql: inStage('Staging') },
   tags: { kind: 'tags', sql: 'm.tags' },
 };
 
@@ -153,7 +154,7 @@ export class ModelsService {
 
   async get(context: RequestContext, id: string): Promise<ModelView> {
     const [row] = await this.dataSource.query<ModelRow[]>(
-      `SELECT ${columns} FROM ${from} WHERE m.id = $1 AND m.workspace = $2`,
+      `SELECT ${columns} FROM ${table} WHERE m.id = $1 AND m.workspace = $2`,
       [id, context.workspace],
     );
     if (!row) throw DomainError.notFound('The model');
@@ -161,17 +162,16 @@ export class ModelsService {
   }
 
   /** Models by name; MLflow's prompts, which it keeps as models, are left out. */
-  async list(context: RequestContext, request: ListRequest): Promise<Page<ModelView>> {
+  async list(context: RequestContext, options: ListOptions): Promise<Page<ModelView>> {
     const page = await listRows<ModelRow>(this.dataSource, {
       select: columns,
-      from,
+      table,
       where: `m.workspace = $1 AND m.deleted_at IS NULL AND m.tags->>'mlflow.prompt.is_prompt' IS DISTINCT FROM 'true'`,
       values: [context.workspace],
       fields,
       defaultOrder: 'name',
-      tie: { kind: 'string', sql: 'm.id::text' },
-      request,
-    });
+      tie: [{ kind: 'uuid', sql: 'm.id' }],
+    }, options);
     return { ...page, items: page.items.map(view) };
   }
 

@@ -5,10 +5,11 @@ import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { DomainError, type RequestContext } from '#platform';
 import type { Signature } from '#program';
-import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
+import type { Fields, Page } from '#search';
 import { compileChannel } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
+import { type ListOptions, listRows } from './list-rows.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { lineageSql, type NewLineage, type VersionLineage, writeLineage } from './lineage.js';
@@ -125,15 +126,15 @@ const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tag
      FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files,
   ${lineageSql} AS lineage`;
 
-const from = 'model_version v JOIN registered_model m ON m.id = v.model_id';
+const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
 
 /** What `?filter=` and `?order=` of versions may name. */
-const fields: FieldTable = {
-  version: { kind: 'number', sql: 'v.version' },
+const fields: Fields = {
+  version: { kind: 'integer', sql: 'v.version' },
   stage: { kind: 'string', sql: 'v.stage' },
   description: { kind: 'string', sql: 'v.description' },
   format: { kind: 'string', sql: 'v.format' },
-  size: { kind: 'number', sql: 'v.size' },
+  size: { kind: 'integer', sql: 'v.size' },
   createdAt: { kind: 'time', sql: 'v.created_at' },
   updatedAt: { kind: 'time', sql: 'v.updated_at' },
   tags: { kind: 'tags', sql: 'v.tags' },
@@ -169,7 +170,7 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const { where, values } = referenceSql(reference);
     const [row] = await this.dataSource.query<VersionRow[]>(
-      `SELECT ${columns} FROM ${from} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      `SELECT ${columns} FROM ${table} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
       [id, ...values],
     );
     if (!row) throw noVersion(model, reference);
@@ -194,18 +195,17 @@ export class VersionsService {
   }
 
   /** Versions of a model, newest first where the request names no order. */
-  async list(context: RequestContext, model: string, request: ListRequest): Promise<Page<VersionView>> {
+  async list(context: RequestContext, model: string, options: ListOptions): Promise<Page<VersionView>> {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
       select: columns,
-      from,
+      table,
       where: 'v.model_id = $1 AND v.deleted_at IS NULL',
       values: [id],
       fields,
       defaultOrder: '-version',
-      tie: { kind: 'number', sql: 'v.version' },
-      request,
-    });
+      tie: [{ kind: 'integer', sql: 'v.version' }],
+    }, options);
     return { ...page, items: page.items.map(view) };
   }
 
