@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
-import { DomainError, type RequestContext } from '#platform';
+import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Fields, Page } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
@@ -199,7 +199,7 @@ export class ModelsService {
           changes.name,
           changes.description,
           mergeTags(model.tags, changes.tags),
-          changes.metadata,
+          changes.metadata && writeJson(changes.metadata),
           changes.follow,
         ],
       );
@@ -249,7 +249,7 @@ export async function createModel(
   const [row] = await manager.query<{ id: string }[]>(
     `INSERT INTO registered_model (workspace, name, description, tags, metadata, created_by)
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace, name) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
-    [context.workspace, name, description, tags, metadata, context.actor],
+    [context.workspace, name, description, tags, writeJson(metadata), context.actor],
   );
   if (row) await recordEvent(manager, context, { kind: 'model.created', modelId: row.id, model: name });
   return row?.id;

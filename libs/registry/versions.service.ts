@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
-import { DomainError, type RequestContext } from '#platform';
+import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Signature } from '#program';
 import type { Fields, Page } from '#search';
 import { compileChannel } from './compile-queue.js';
@@ -223,7 +223,7 @@ export class VersionsService {
       await manager.query(
         `UPDATE model_version SET description = coalesce($2, description), tags = $3, metadata = coalesce($4, metadata),
            revision = revision + 1, updated_at = now() WHERE id = $1`,
-        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata],
+        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata && writeJson(changes.metadata)],
       );
       await recordEvent(manager, context, {
         kind: 'version.updated',
@@ -297,10 +297,10 @@ export class VersionsService {
         number,
         version.description ?? '',
         version.tags ?? {},
-        version.metadata ?? {},
+        writeJson(version.metadata ?? {}),
         version.format ?? null,
         version.signature ?? null,
-        version.inputExample ?? null,
+        version.inputExample ? writeJson(version.inputExample) : null,
         version.metrics ?? {},
         version.params ?? {},
         digest,
