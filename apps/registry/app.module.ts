@@ -11,6 +11,7 @@ import { ModelsController } from './models.controller.js';
 import { ServerController } from './server.controller.js';
 import { ServingController } from './serving.controller.js';
 import { StagesController } from './stages.controller.js';
+import { TestHooksController } from './test-hooks.controller.js';
 import { VersionsController } from './versions.controller.js';
 
 export const entities = [...artifactsEntities, ...registryEntities];
@@ -29,6 +30,7 @@ export const entities = [...artifactsEntities, ...registryEntities];
     ServingController,
     BlobsController,
     EventsController,
+    TestHooksController,
   ],
 })
 export class RegistryAppModule {}

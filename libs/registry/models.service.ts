@@ -3,10 +3,9 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { DomainError, type RequestContext, writeJson } from '#platform';
-import type { Fields, Page } from '#search';
+import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
-import { type ListOptions, listRows } from './list-rows.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { checkAlias, checkModelName } from './names.js';
@@ -92,18 +91,18 @@ const columns = `m.id, m.name, m.description, m.tags, m.metadata, m.follow, m.re
 const table = `registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary'`;
 
 /** What `?filter=` and `?order=` of models may name. */
-const fields: Fields = {
+const fields: FieldTable = {
   name: { kind: 'string', sql: 'm.name COLLATE "C"', notNull: true },
   description: { kind: 'string', sql: 'm.description' },
   follow: { kind: 'string', sql: 'm.follow' },
   createdAt: { kind: 'time', sql: 'm.created_at' },
   updatedAt: { kind: 'time', sql: 'm.updated_at' },
   latestVersion: {
-    kind: 'integer',
+    kind: 'number',
     sql: '(SELECT max(v.version) FROM model_version v WHERE v.model_id = m.id AND v.deleted_at IS NULL)',
   },
-  production: { kind: 'integer', sql: inStage('Production') },
-  staging: { kind: 'integer', sql: inStage('Staging') },
+  production: { kind: 'number', sql: inStage('Production') },
+  staging: { kind: 'number', sql: inStage('Staging') },
   tags: { kind: 'tags', sql: 'm.tags' },
 };
 
@@ -162,16 +161,17 @@ export class ModelsService {
   }
 
   /** Models by name; MLflow's prompts, which it keeps as models, are left out. */
-  async list(context: RequestContext, options: ListOptions): Promise<Page<ModelView>> {
+  async list(context: RequestContext, request: ListRequest): Promise<Page<ModelView>> {
     const page = await listRows<ModelRow>(this.dataSource, {
       select: columns,
-      table,
+      from: table,
       where: `m.workspace = $1 AND m.deleted_at IS NULL AND m.tags->>'mlflow.prompt.is_prompt' IS DISTINCT FROM 'true'`,
       values: [context.workspace],
       fields,
       defaultOrder: 'name',
       tie: [{ kind: 'uuid', sql: 'm.id' }],
-    }, options);
+      request,
+    });
     return { ...page, items: page.items.map(view) };
   }
 

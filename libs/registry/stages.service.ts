@@ -2,11 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
-import type { Page } from '#search';
+import { type ListRequest, listRows, type Page } from '#search';
 import { CompileService } from './compile.service.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
-import { type ListOptions, listRows } from './list-rows.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import type { ServingVerdict, Stage } from './model-version.entity.js';
@@ -220,18 +219,19 @@ export class StagesService {
   async transitions(
     context: RequestContext,
     model: string,
-    options: ListOptions,
+    request: ListRequest,
   ): Promise<Page<TransitionView>> {
     const id = await this.models.findId(context, model);
     const page = await listRows<TransitionRow>(this.dataSource, {
       select: transitionColumns,
-      table: 'transition',
+      from: 'transition',
       where: 'model_id = $1',
       values: [id],
       fields: transitionFields,
       defaultOrder: '-id',
-      tie: [{ kind: 'integer', sql: 'id' }],
-    }, options);
+      tie: [{ kind: 'number', sql: 'id' }],
+      request,
+    });
     return { ...page, items: page.items.map(transitionView) };
   }
 

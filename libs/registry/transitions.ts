@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { RequestContext } from '#platform';
-import type { Fields } from '#search';
+import type { FieldTable } from '#search';
 
 /** One row of history, as it is told. */
 export interface TransitionView {
@@ -50,10 +50,10 @@ export const transitionColumns = `id, kind, version, from_value AS "fromValue", 
   previous_version AS "previousVersion", reason, actor, actor_verified AS "actorVerified", at`;
 
 /** What `?filter=` and `?order=` of transitions may name. */
-export const transitionFields: Fields = {
-  id: { kind: 'integer', sql: 'id' },
+export const transitionFields: FieldTable = {
+  id: { kind: 'number', sql: 'id' },
   kind: { kind: 'string', sql: 'kind' },
-  version: { kind: 'integer', sql: 'version' },
+  version: { kind: 'number', sql: 'version' },
   from: { kind: 'string', sql: 'from_value' },
   to: { kind: 'string', sql: 'to_value' },
   actor: { kind: 'string', sql: 'actor' },

@@ -5,11 +5,10 @@ import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Signature } from '#program';
-import type { Fields, Page } from '#search';
+import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { compileChannel } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
-import { type ListOptions, listRows } from './list-rows.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { lineageSql, type NewLineage, type VersionLineage, writeLineage } from './lineage.js';
@@ -129,12 +128,12 @@ const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tag
 const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
 
 /** What `?filter=` and `?order=` of versions may name. */
-const fields: Fields = {
-  version: { kind: 'integer', sql: 'v.version' },
+const fields: FieldTable = {
+  version: { kind: 'number', sql: 'v.version' },
   stage: { kind: 'string', sql: 'v.stage' },
   description: { kind: 'string', sql: 'v.description' },
   format: { kind: 'string', sql: 'v.format' },
-  size: { kind: 'integer', sql: 'v.size' },
+  size: { kind: 'number', sql: 'v.size' },
   createdAt: { kind: 'time', sql: 'v.created_at' },
   updatedAt: { kind: 'time', sql: 'v.updated_at' },
   tags: { kind: 'tags', sql: 'v.tags' },
@@ -195,17 +194,18 @@ export class VersionsService {
   }
 
   /** Versions of a model, newest first where the request names no order. */
-  async list(context: RequestContext, model: string, options: ListOptions): Promise<Page<VersionView>> {
+  async list(context: RequestContext, model: string, request: ListRequest): Promise<Page<VersionView>> {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
       select: columns,
-      table,
+      from: table,
       where: 'v.model_id = $1 AND v.deleted_at IS NULL',
       values: [id],
       fields,
       defaultOrder: '-version',
-      tie: [{ kind: 'integer', sql: 'v.version' }],
-    }, options);
+      tie: [{ kind: 'number', sql: 'v.version' }],
+      request,
+    });
     return { ...page, items: page.items.map(view) };
   }
 
