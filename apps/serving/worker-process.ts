@@ -75,7 +75,9 @@ export class WorkerProcess implements ConnectionTaker {
     this.#child = child;
     child.on('message', (message: FromWorker) => this.#heard(message));
     // Writing to a process that has just died fails; its end says why.
-    child.on('error', (error) => this.log.debug({ err: error, process: this.number }, 'a serving process'));
+    child.on('error', (error) =>
+      this.log.debug({ err: error, process: this.number }, 'a serving process'),
+    );
     child.once('exit', (code, signal) => this.#ended(signal ?? `code ${code}`, code === 0));
   }
 
@@ -133,7 +135,10 @@ export class WorkerProcess implements ConnectionTaker {
     const reason = this.#killedFor ?? `ended its serving process (${how})`;
     const culprit = program && !clean && !this.#stopping ? { program, reason } : undefined;
     if (!this.#stopping) {
-      this.log.error({ process: this.number, program }, `a serving process ended (${how}): it is started again`);
+      this.log.error(
+        { process: this.number, program },
+        `a serving process ended (${how}): it is started again`,
+      );
       this.#failures = Date.now() - this.#startedAt > STABLE ? 0 : this.#failures + 1;
       const pause = this.#failures ? Math.min(LONGEST_PAUSE, 50 * 2 ** this.#failures) : 0;
       this.#restart = setTimeout(() => this.start(), pause);
