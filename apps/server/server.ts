@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { checkDatabase, EmbeddedPostgres, migrate } from '#database';
 import {
@@ -8,7 +7,7 @@ import {
   type Logger,
   notListening,
   setStarting,
-  StartError,
+  type StartError,
   type SupervisedChild,
   superviseChild,
 } from '#platform';
@@ -104,12 +103,8 @@ export class Server {
   }
 
   private async logDemo(port: number): Promise<void> {
-    const script = new URL('./demo.js', import.meta.url);
-    if (!existsSync(script)) throw new StartError('The demo models are not part of this build', 1);
-    const { demo } = (await import(script.href)) as {
-      demo: (options: { url: string; token: string }) => Promise<void>;
-    };
-    await demo({ url: urlOf(this.config.HOST, port), token: this.config.SLIPWAY_TOKEN });
+    const { demo } = await import('./demo.js');
+    await demo(urlOf(this.config.loopback ? this.config.HOST : '127.0.0.1', port));
     await setStarting(this.config, false);
   }
 }
