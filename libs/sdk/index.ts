@@ -3,7 +3,7 @@ export { parseExact, writeExact } from './exact-json.js';
 export { Listing, type Page } from './listing.js';
 export type { Download } from './download.js';
 export type { LogModelOptions, Progress } from './log-model.js';
-export type { InferOptions, Prediction, PredictOptions } from './prediction.js';
+export type { InferOptions, Prediction, PredictionInputs, PredictOptions } from './prediction.js';
 export type * from './options.js';
 export { Slipway } from './slipway.js';
 export { SlipwayError, type FieldError } from './slipway-error.js';

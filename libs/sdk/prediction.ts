@@ -25,6 +25,9 @@ export interface PredictOptions extends InferOptions {
   id?: string;
 }
 
+/** Nested arrays by the name of the input, one nested array for a model with one input, or V2 tensors. */
+export type PredictionInputs = Record<string, Nested> | Nested[] | InferTensor[];
+
 export interface Prediction {
   outputs: Record<string, NestedOutput>;
   /** The version that answered. */
@@ -61,25 +64,25 @@ export class Predictor {
 
   async predict(
     name: string,
-    inputs: Record<string, Nested> | InferTensor[],
+    inputs: PredictionInputs,
     options: PredictOptions = {},
   ): Promise<Prediction> {
-    if (Array.isArray(inputs)) return this.#ask(name, inputs, options);
+    if (isTensors(inputs)) return this.#ask(name, inputs, options);
     const key = JSON.stringify([name, options.version ?? null]);
     const known = this.#specs.get(key);
     if (known) {
       try {
-        return await this.#ask(name, encodeInputs(inputs, known), options);
+        return await this.#ask(name, encodeInputs(named(inputs, known), known), options);
       } catch (error) {
         // Another version with other inputs may answer by now.
         if (!(error instanceof SlipwayError) || error.status !== 400) throw error;
-        const fresh = await this.#inputsOf(name, options);
+        const fresh = await this.inputs(name, options);
         if (JSON.stringify(fresh) === JSON.stringify(known)) throw error;
       }
     }
-    const specs = await this.#inputsOf(name, options);
+    const specs = await this.inputs(name, options);
     this.#specs.set(key, specs);
-    return this.#ask(name, encodeInputs(inputs, specs), options);
+    return this.#ask(name, encodeInputs(named(inputs, specs), specs), options);
   }
 
   async #ask(name: string, inputs: InferTensor[], options: PredictOptions): Promise<Prediction> {
@@ -99,7 +102,8 @@ export class Predictor {
     return { outputs: decodeOutputs(raw.outputs), version: Number(raw.model_version), raw };
   }
 
-  async #inputsOf(name: string, { version, signal }: InferOptions): Promise<TensorSpec[]> {
+  /** What a prediction takes. */
+  async inputs(name: string, { version, signal }: InferOptions = {}): Promise<TensorSpec[]> {
     const { transport, url, through } = this.target;
     const call = { signal };
     if (through === 'serving') {
@@ -158,6 +162,23 @@ function reachable(servingUrl: string, url: string): string {
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
   if (everywhere || (itself && !local)) serving.hostname = hostname;
   return serving.href.replace(/\/+$/, '');
+}
+
+function isTensors(inputs: PredictionInputs): inputs is InferTensor[] {
+  if (!Array.isArray(inputs) || inputs.length === 0) return false;
+  return inputs.every(
+    (input) => typeof input === 'object' && input !== null && 'datatype' in input,
+  );
+}
+
+/** An array without a name is the only input; where a model has one for each column, rows of all are its input `X`. */
+function named(
+  inputs: Record<string, Nested> | Nested[],
+  specs: TensorSpec[],
+): Record<string, Nested> {
+  if (!Array.isArray(inputs)) return inputs;
+  const [only, ...others] = specs;
+  return { [only && others.length === 0 ? only.name : 'X']: inputs };
 }
 
 function specOf({ name, datatype, shape }: InferTensor): TensorSpec {

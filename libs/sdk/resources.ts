@@ -144,9 +144,10 @@ export interface ManifestFile {
 }
 
 export interface Manifest {
-  digest: string;
+  digest: string | null;
   size: number;
-  files: ManifestFile[];
+  /** `null` where the bytes are not held by this server. */
+  files: ManifestFile[] | null;
 }
 
 export interface Transition {

@@ -16,13 +16,12 @@ import type {
   RollbackOptions,
   SlipwayOptions,
 } from './options.js';
-import type { InferOptions, Prediction, PredictOptions } from './prediction.js';
+import type { InferOptions, Prediction, PredictionInputs, PredictOptions } from './prediction.js';
 import { Predictor } from './prediction.js';
 import type {
   Collected,
   InferRequest,
   InferResponse,
-  InferTensor,
   LineageGraph,
   Manifest,
   Metadata,
@@ -34,12 +33,12 @@ import type {
   ServingProcess,
   SlipwayEvent,
   Tags,
+  TensorSpec,
   Transition,
   VersionReference,
 } from './resources.js';
 import { SlipwayError } from './slipway-error.js';
 import { inParallel } from './source.js';
-import type { Nested } from './tensors.js';
 import type { Call, RetryOptions } from './transport.js';
 import { idempotencyKey, pause, Transport } from './transport.js';
 import type { UploadMemory } from './upload.js';
@@ -228,6 +227,11 @@ export class Slipway {
     // `production` may move between two files; the number does not.
     const { version: number } = await this.version(name, version, options);
     const manifest = await this.files(name, number, options);
+    const { files } = manifest;
+    if (!files)
+      throw new SlipwayError(`The files of ${name}/${number} are not held by this server.`, {
+        code: 'FAILED_PRECONDITION',
+      });
     const { pullFile } = await import('./node/pull-file.js');
     const received = new Map<string, number>();
     let skipped = 0;
@@ -235,7 +239,7 @@ export class Slipway {
       const sum = [...received.values()].reduce((total, bytes) => total + bytes, 0);
       onProgress?.({ path, received: sum, skipped, total: manifest.size });
     };
-    await inParallel(manifest.files, PARALLEL, async (file) => {
+    await inParallel(files, PARALLEL, async (file) => {
       const onBytes = (bytes: number) => {
         received.set(file.path, bytes);
         tell(file.path);
@@ -279,11 +283,7 @@ export class Slipway {
     return this.#change('PUT', aliasPath(name, alias), { version, ...how }, conditions);
   }
 
-  deleteAlias(
-    name: string,
-    alias: string,
-    options: ConditionalOptions = {},
-  ): Promise<Promotion> {
+  deleteAlias(name: string, alias: string, options: ConditionalOptions = {}): Promise<Promotion> {
     return this.#change('DELETE', aliasPath(name, alias), undefined, options);
   }
 
@@ -326,15 +326,20 @@ export class Slipway {
   }
 
   /**
-   * A prediction. Inputs are nested arrays by name, whose dtypes the model's metadata says, or V2 tensors. Outputs are nested
-   * arrays by name; INT64 beyond 2^53 are bigints.
+   * A prediction. Inputs are nested arrays by name (or one without a name, for a model with one input), whose dtypes the
+   * model's metadata says, or V2 tensors. Outputs are nested arrays by name; INT64 beyond 2^53 are bigints.
    */
   predict(
     name: string,
-    inputs: Record<string, Nested> | InferTensor[],
+    inputs: PredictionInputs,
     options: PredictOptions = {},
   ): Promise<Prediction> {
     return this.#predictor.predict(name, inputs, options);
+  }
+
+  /** Names, dtypes and shapes of what a prediction takes. */
+  inputs(name: string, options: InferOptions = {}): Promise<TensorSpec[]> {
+    return this.#predictor.inputs(name, options);
   }
 
   /** A V2 request as it stands, answered as it comes. */

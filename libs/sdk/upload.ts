@@ -66,17 +66,20 @@ export async function upload(
   digest: string,
   onOffset: (offset: number) => void,
 ): Promise<void> {
-  const remembered = await target.memory?.get(digest);
+  // What travels in one request leaves nothing to go on with.
+  const memory = source.size > CHUNK ? target.memory : undefined;
+  const to = { ...target, memory };
+  const remembered = await memory?.get(digest);
   try {
-    await uploadFrom(target, source, digest, remembered, onOffset);
+    await uploadFrom(to, source, digest, remembered, onOffset);
   } catch (error) {
     const wrong = error instanceof SlipwayError && error.code === 'DIGEST_MISMATCH';
     if (!wrong || remembered === undefined) throw error;
     // What an earlier run sent was of another state of the file.
-    await uploadFrom(target, source, digest, undefined, onOffset);
+    await uploadFrom(to, source, digest, undefined, onOffset);
   }
   onOffset(source.size);
-  await target.memory?.delete(digest);
+  await memory?.delete(digest);
 }
 
 async function uploadFrom(
