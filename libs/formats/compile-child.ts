@@ -47,14 +47,17 @@ async function compileFiles(request: CompileRequest): Promise<CompileResult> {
     const files = await Promise.all(request.files.map(openFile));
     importer = await chooseImporter(files, request.format);
     const format = request.format ?? null;
-    if (!importer) return { state: 'unsupported', reason: nothingReads(format), format, importer: null };
+    if (!importer)
+      return { state: 'unsupported', reason: nothingReads(format), format, importer: null };
     tell({ phase: 'compiling', format: importer.format, importer: nameOf(importer) });
     const given = request.signature ? { signature: request.signature as Signature } : {};
     const verdict = await importer.compile(files, given);
     return { ...(await tryOut(verdict, files, request)), ...identity(importer) };
   } catch (error) {
     const state = error instanceof UnsupportedModel ? 'unsupported' : 'failed';
-    const identified = importer ? identity(importer) : { format: request.format ?? null, importer: null };
+    const identified = importer
+      ? identity(importer)
+      : { format: request.format ?? null, importer: null };
     return { state, reason: reasonOf(error), ...identified };
   }
 }
@@ -77,7 +80,10 @@ function nothingReads(format: string | null): string {
 function reasonOf(error: unknown): string {
   if (error instanceof DamagedModel || error instanceof UnsupportedModel) return error.message;
   if (error instanceof ProgramError) return `The compiled program does not load: ${error.message}`;
-  if (error instanceof RangeError && /Array buffer|allocation|Invalid (typed )?array length/i.test(error.message))
+  if (
+    error instanceof RangeError &&
+    /Array buffer|allocation|Invalid (typed )?array length/i.test(error.message)
+  )
     return 'Reading the model needs more memory than compiling may take.';
   const text = error instanceof Error ? error.message : String(error);
   return `The model could not be read: ${text}`;
@@ -114,9 +120,7 @@ async function tryOut(
   const runtime = await loadProgram(JSON.parse(stored), weights, { files: contents, onnx });
   contents.clear();
   tell({ phase: 'running' });
-  const fault = inputExample
-    ? await runExample(runtime, inputExample)
-    : await runZeros(runtime);
+  const fault = inputExample ? await runExample(runtime, inputExample) : await runZeros(runtime);
   if (fault) return fault;
   await writeFile(join(outputFolder, 'weights.bin'), weights);
   await writeFile(join(outputFolder, 'program.json'), stored);

@@ -51,8 +51,7 @@ export interface CompileResult {
 
 /** What the compile process says while it works. */
 export type CompileProgress =
-  | { phase: CompilePhase; format?: string; importer?: string }
-  | { result: CompileResult };
+  { phase: CompilePhase; format?: string; importer?: string } | { result: CompileResult };
 export type CompilePhase = 'reading' | 'compiling' | 'loading' | 'running';
 
 const LIMITS: Required<CompileLimits> = { milliseconds: 60_000, memory: 2 * 2 ** 30 };
@@ -70,9 +69,10 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
   const limits = { ...LIMITS, ...request.limits };
   const programFolder = request.outputFolder ?? (await mkdtemp(join(tmpdir(), 'slipway-program-')));
   await mkdir(programFolder, { recursive: true });
+  const message = serialize({ ...request, outputFolder: programFolder });
   const child = ContainedProcess.start({ entry, memory: limits.memory, cwd: programFolder });
   const conversation = new Conversation(child, limits);
-  conversation.send({ ...request, outputFolder: programFolder });
+  conversation.send(message);
   const result = await conversation.result;
   if (result.state !== 'servable') return result;
   await stat(join(programFolder, 'program.json'));
@@ -93,7 +93,10 @@ class Conversation {
     private readonly limits: Required<CompileLimits>,
   ) {
     const seconds = limits.milliseconds / 1000;
-    const timer = setTimeout(() => child.kill(`did not end within ${seconds} s`), limits.milliseconds);
+    const timer = setTimeout(
+      () => child.kill(`did not end within ${seconds} s`),
+      limits.milliseconds,
+    );
     child.channel.setEncoding('utf8').on('data', (text: string) => this.receive(text));
     this.result = new Promise((resolve) => {
       child.once('end', (end) => {
@@ -103,8 +106,7 @@ class Conversation {
     });
   }
 
-  send(request: CompileRequest): void {
-    const bytes = serialize(request);
+  send(bytes: Buffer): void {
     const length = Buffer.alloc(4);
     length.writeUInt32LE(bytes.length);
     this.child.channel.write(Buffer.concat([length, bytes]));

@@ -94,7 +94,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   }
 
   private endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
-    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(this.errors);
+    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(
+      this.errors,
+    );
     if (outOfMemory) return { reason: `needed more than ${this.allowed()} of memory`, outOfMemory };
     if (signal) return { reason: `was killed by ${signal}${meaning[signal] ?? ''}`, outOfMemory };
     const last = this.errors.trim().split('\n').at(-1) ?? '';

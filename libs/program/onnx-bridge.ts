@@ -108,12 +108,7 @@ function integers(name: string, values: number[]): Tensor {
 }
 
 /** The items of a sequence output, named `NAME.0`, `NAME.1`, … */
-export function splitSequence(
-  name: string,
-  flat: Tensor,
-  shapes: Tensor,
-  ranks: Tensor,
-): Tensor[] {
+export function splitSequence(name: string, flat: Tensor, shapes: Tensor, ranks: Tensor): Tensor[] {
   const dims = Array.from(shapes.data as BigInt64Array, Number);
   let dim = 0;
   let offset = 0;
@@ -176,7 +171,11 @@ function parseOutput(at: JsonReader): BridgedOutput {
   if (kind === 'bfloat16') return { kind, value };
   const labels = at.field('labels').attribute(MOST.labels);
   if (!Array.isArray(labels)) at.fail('must have an array of labels');
-  return { kind, value, labels: labels.map((label) => (typeof label === 'number' ? label : `${label}`)) };
+  return {
+    kind,
+    value,
+    labels: labels.map((label) => (typeof label === 'number' ? label : `${label}`)),
+  };
 }
 
 function parseSequence(at: JsonReader): BridgedSequence {

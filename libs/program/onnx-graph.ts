@@ -38,10 +38,18 @@ export function onnxBackend(library: OnnxRuntimeLibrary): OnnxBackend {
     async load(files, main, bridge) {
       const model = files.get(main);
       if (!model)
-        throw new ProgramError('INVALID_PROGRAM', `The program has no file ${JSON.stringify(main)}.`);
+        throw new ProgramError(
+          'INVALID_PROGRAM',
+          `The program has no file ${JSON.stringify(main)}.`,
+        );
       const folder = main.slice(0, main.lastIndexOf('/') + 1);
       const externalData = (bridge?.external ?? []).map((location) => {
-        const path = folder + location.split('/').filter((part) => part !== '.').join('/');
+        const path =
+          folder +
+          location
+            .split('/')
+            .filter((part) => part !== '.')
+            .join('/');
         const data = files.get(path);
         if (!data) throw new ProgramError('INVALID_PROGRAM', `The program has no file ${path}.`);
         return { path: location, data };
@@ -195,12 +203,7 @@ function answer(
 ): Tensor[] {
   if (!output) return [fetched(name)];
   if (output.kind === 'sequence')
-    return splitSequence(
-      name,
-      fetched(output.flat),
-      fetched(output.shapes),
-      fetched(output.ranks),
-    );
+    return splitSequence(name, fetched(output.flat), fetched(output.shapes), fetched(output.ranks));
   const tensor = fetched(output.value);
   if (output.kind === 'bfloat16')
     return [{ ...tensor, name, dtype: 'BF16', data: narrow(tensor.data) }];
@@ -217,7 +220,10 @@ function answer(
 function fromOrt(name: string, result: Ort.Tensor): Tensor {
   const dtype = dtypes.get(result.type);
   if (!dtype)
-    throw ProgramError.input('/outputs', `Output "${name}" is of ${result.type}, which has no dtype.`);
+    throw ProgramError.input(
+      '/outputs',
+      `Output "${name}" is of ${result.type}, which has no dtype.`,
+    );
   const data: unknown = result.data;
   const shape = [...result.dims];
   if (dtype === 'BYTES') return { name, dtype, shape, data: data as string[] };

@@ -40,6 +40,9 @@ const SLICE = 8;
 const FIRST_SLICE_ROWS = 256;
 const MAX_BATCH_ROWS = 8192;
 const SWEEP_EVERY = 100;
+/** Batches in flight where rows are joined: the next one gathers while one runs. Elsewhere requests follow each other. */
+const ROWWISE_IN_FLIGHT = 1;
+const IN_FLIGHT = 32;
 
 interface CutJob {
   job: Job;
@@ -58,9 +61,11 @@ export class Batcher {
   #queue: Job[] = [];
   /** Jobs longer than a slice; one slice of the first of them runs in a turn, beside the short ones. */
   #cut: CutJob[] = [];
-  #running: Job[] = [];
+  /** Batches whose answers come later. */
+  readonly #running = new Set<Job[]>();
+  readonly #maxRunning: number;
   #armed = false;
-  #sweeper: NodeJS.Timeout | undefined;
+  #sweeping = false;
   #sliceRows: number;
   #msPerRow = 0;
   readonly #flushBound = (): void => this.#flush();
@@ -68,6 +73,7 @@ export class Batcher {
   constructor(target: BatchTarget, options: BatcherOptions) {
     this.#target = target;
     this.#sliceRows = target.synchronous ? FIRST_SLICE_ROWS : MAX_BATCH_ROWS;
+    this.#maxRunning = target.synchronous ? 0 : target.rowwise ? ROWWISE_IN_FLIGHT : IN_FLIGHT;
     this.#options = options;
     this.#maxQueued = options.maxQueued ?? 4096;
   }
@@ -75,10 +81,16 @@ export class Batcher {
   /** @throws DomainError UNAVAILABLE where too many requests wait already */
   submit(job: Job): void {
     if (this.#queue.length + this.#cut.length >= this.#maxQueued) {
-      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', { retryAfter: 1 });
+      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', {
+        retryAfter: 1,
+      });
     }
     this.#queue.push(job);
-    if (!this.#running.length) this.#arm();
+    if (!this.#full) this.#arm();
+  }
+
+  get #full(): boolean {
+    return this.#running.size > 0 && this.#running.size >= this.#maxRunning;
   }
 
   #arm(): void {
@@ -89,13 +101,13 @@ export class Batcher {
 
   #flush(): void {
     this.#armed = false;
-    if (this.#running.length) return;
     const started = performance.now();
-    while (this.#queue.length) {
+    while (this.#queue.length && !this.#full) {
       const jobs = this.#take();
-      if (jobs.length && !this.#start(jobs)) return;
+      if (jobs.length) this.#start(jobs);
       if (performance.now() - started >= SLICE) break;
     }
+    if (this.#full) return;
     if (this.#cut.length) this.#runSlice();
     if (this.#queue.length || this.#cut.length) this.#arm();
   }
@@ -119,7 +131,12 @@ export class Batcher {
         continue;
       }
       if (batch.length) {
-        if (!this.#target.rowwise || rows + job.rows > this.#sliceRows || !sameNames(job.outputs, wanted)) break;
+        if (
+          !this.#target.rowwise ||
+          rows + job.rows > this.#sliceRows ||
+          !sameNames(job.outputs, wanted)
+        )
+          break;
       }
       wanted ??= job.outputs;
       batch.push(job);
@@ -131,11 +148,11 @@ export class Batcher {
     return batch;
   }
 
-  /** Runs a batch; false where its answer comes later. */
-  #start(jobs: Job[]): boolean {
+  #start(jobs: Job[]): void {
     const [first] = jobs;
-    if (!first) return true;
-    const inputs = jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
+    if (!first) return;
+    const inputs =
+      jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
     let deadline = first.deadline;
     for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
     let result: Tensor[] | Promise<Tensor[]>;
@@ -143,17 +160,17 @@ export class Batcher {
       result = this.#run(inputs, first.outputs, deadline, jobs);
     } catch (error) {
       this.#failed(jobs, error);
-      return true;
+      return;
     }
     if (!(result instanceof Promise)) {
       this.#answer(jobs, result);
-      return true;
+      return;
     }
-    this.#running = jobs;
+    this.#running.add(jobs);
     this.#sweep();
     const go = (): void => {
-      this.#running = [];
-      if (this.#queue.length) this.#flush();
+      this.#running.delete(jobs);
+      if (this.#queue.length) this.#arm();
     };
     result.then(
       (outputs) => {
@@ -165,10 +182,14 @@ export class Batcher {
         go();
       },
     );
-    return false;
   }
 
-  #run(inputs: Tensor[], outputs: string[], deadline: number, jobs: Job[]): Tensor[] | Promise<Tensor[]> {
+  #run(
+    inputs: Tensor[],
+    outputs: string[],
+    deadline: number,
+    jobs: Job[],
+  ): Tensor[] | Promise<Tensor[]> {
     const started = performance.now();
     this.#options.begin?.();
     try {
@@ -191,7 +212,8 @@ export class Batcher {
 
   #slices(job: Job): Tensor[][] {
     const counts: number[] = [];
-    for (let left = job.rows; left > 0; left -= this.#sliceRows) counts.push(Math.min(left, this.#sliceRows));
+    for (let left = job.rows; left > 0; left -= this.#sliceRows)
+      counts.push(Math.min(left, this.#sliceRows));
     return this.#options.splitRows(job.inputs, counts);
   }
 
@@ -206,7 +228,8 @@ export class Batcher {
     }
     try {
       const outputs = this.#run(inputs, job.outputs, job.deadline, [job]);
-      if (outputs instanceof Promise) throw new TypeError('a synchronous version answered with a promise');
+      if (outputs instanceof Promise)
+        throw new TypeError('a synchronous version answered with a promise');
       results.push(outputs);
       if (rest.length) {
         // The next one gets its slice: long requests share the time evenly.
@@ -214,7 +237,7 @@ export class Batcher {
         return;
       }
       this.#cut.shift();
-      job.done(this.#options.concatRows(results));
+      job.done(joined(this.#options.concatRows(results), outputs));
     } catch (error) {
       this.#cut.shift();
       job.failed(error);
@@ -250,8 +273,14 @@ export class Batcher {
         job.failed(cause);
         continue;
       }
-      if (result instanceof Promise) result.then(job.done, job.failed);
-      else job.done(result);
+      if (result instanceof Promise) {
+        result.then(
+          (outputs) => job.done(outputs),
+          (cause: unknown) => job.failed(cause),
+        );
+      } else {
+        job.done(result);
+      }
     }
   }
 
@@ -264,22 +293,39 @@ export class Batcher {
 
   /** While a run is under way elsewhere, says 504 to those whose time is over. */
   #sweep(): void {
-    this.#sweeper ??= setTimeout(() => {
-      this.#sweeper = undefined;
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    setTimeout(() => {
+      this.#sweeping = false;
       const now = Date.now();
-      for (const job of this.#running) if (job.deadline <= now) job.failed(late());
+      for (const jobs of this.#running)
+        for (const job of jobs) if (job.deadline <= now) job.failed(late());
       this.#queue = this.#queue.filter((job) => this.#alive(job, now));
-      if (this.#running.length) this.#sweep();
+      if (this.#running.size) this.#sweep();
     }, SWEEP_EVERY);
   }
 }
 
+/** What tensors carry beside their rows is the same for every slice. */
+function joined(tensors: Tensor[], slice: Tensor[]): Tensor[] {
+  return tensors.map((tensor, i) => {
+    const parameters = slice[i]?.parameters;
+    return parameters ? { ...tensor, parameters } : tensor;
+  });
+}
+
 function late(): DomainError {
-  return new DomainError('DEADLINE_EXCEEDED', 'The prediction took longer than PREDICT_TIMEOUT allows.');
+  return new DomainError(
+    'DEADLINE_EXCEEDED',
+    'The prediction took longer than PREDICT_TIMEOUT allows.',
+  );
 }
 
 function isOutage(error: unknown): boolean {
-  return error instanceof DomainError && (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED');
+  return (
+    error instanceof DomainError &&
+    (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED')
+  );
 }
 
 function sameNames(a: string[], b: string[] | undefined): boolean {

@@ -122,7 +122,8 @@ async function unload(slot: number): Promise<void> {
 }
 
 function fail(id: number, error: unknown): void {
-  const { code, pointer } = error instanceof ProgramError ? error : { code: 'INTERNAL', pointer: undefined };
+  const { code, pointer } =
+    error instanceof ProgramError ? error : { code: 'INTERNAL', pointer: undefined };
   const text = error instanceof Error ? error.message : String(error);
   writer.message(MessageType.Error, id, () => writer.json({ code, message: text, pointer }));
 }

@@ -1,4 +1,12 @@
-import { DTYPES, elementCount, elementSize, newData, type DType, type Tensor, type TensorData } from '#program';
+import {
+  DTYPES,
+  elementCount,
+  elementSize,
+  newData,
+  type DType,
+  type Tensor,
+  type TensorData,
+} from '#program';
 
 /**
  * Messages between the front and a compartment. Each is its length (uint32, without these four bytes), a type, an id and a body, and is padded to eight bytes, so that numbers lie aligned; all little-endian.
@@ -101,7 +109,9 @@ export class FrameWriter {
   /** Each element is its kind, its length and its bytes. */
   private elements(elements: (string | Uint8Array | null)[]): void {
     for (const element of elements) {
-      this.uint32(element === null ? Kind.missing : typeof element === 'string' ? Kind.text : Kind.bytes);
+      this.uint32(
+        element === null ? Kind.missing : typeof element === 'string' ? Kind.text : Kind.bytes,
+      );
       if (typeof element === 'string') this.text(element);
       else if (element !== null) {
         this.uint32(element.length);
@@ -150,7 +160,8 @@ export class FrameReader {
     this.wanted = 4;
     while (bytes.length >= 4) {
       const length = bytes.readUInt32LE(0);
-      if (length > MAX_MESSAGE || length < HEADER - 4) throw new FrameError('A message has a wrong length.');
+      if (length > MAX_MESSAGE || length < HEADER - 4)
+        throw new FrameError('A message has a wrong length.');
       this.wanted = 4 + length;
       if (bytes.length < this.wanted) break;
       this.receive(new Message(bytes.subarray(0, this.wanted)));
@@ -249,10 +260,11 @@ export class Message {
   }
 }
 
-type NumbersConstructor = new (buffer: ArrayBufferLike, offset: number, length: number) => Exclude<
-  TensorData,
-  unknown[]
->;
+type NumbersConstructor = new (
+  buffer: ArrayBufferLike,
+  offset: number,
+  length: number,
+) => Exclude<TensorData, unknown[]>;
 
 function arrayOf(dtype: Exclude<DType, 'BYTES'>): NumbersConstructor {
   return newData(dtype, 0).constructor as NumbersConstructor;

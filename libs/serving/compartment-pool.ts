@@ -70,7 +70,10 @@ export class CompartmentPool {
       this.residents.delete(key);
       this.release(home);
       throw error instanceof CompartmentLost
-        ? new DomainError('FAILED_PRECONDITION', `The version could not be loaded. ${error.message}`)
+        ? new DomainError(
+            'FAILED_PRECONDITION',
+            `The version could not be loaded. ${error.message}`,
+          )
         : error;
     }
     if (joined) void this.merge(joined, home);
@@ -171,8 +174,8 @@ class Home {
   private queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: CompartmentPoolOptions, onEnd: (end: CompartmentEnd) => void) {
-    const { compartmentMemory: memory = COMPARTMENT_MEMORY, loadTimeout } = options;
-    this.started = Compartment.start({ memory, ...(loadTimeout ? { loadTimeout } : {}) });
+    const { compartmentMemory: memory = COMPARTMENT_MEMORY, timeout, loadTimeout } = options;
+    this.started = Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) });
     this.started.then(
       (compartment) => {
         this.compartment = compartment;
@@ -319,7 +322,9 @@ class Resident {
   }
 
   private unavailable(): DomainError {
-    const why = this.quarantined ? `It is quarantined: it ${this.quarantined}.` : 'It is being loaded again.';
+    const why = this.quarantined
+      ? `It is quarantined: it ${this.quarantined}.`
+      : 'It is being loaded again.';
     return new DomainError('UNAVAILABLE', `The version does not answer. ${why}`, { retryAfter: 2 });
   }
 }

@@ -26,6 +26,8 @@ export interface LoadedProgram {
 export interface CompartmentOptions {
   /** Bytes that the process may have. */
   memory: number;
+  /** Milliseconds after which a run that has not ended is frozen. */
+  timeout: number;
   /** Milliseconds in which it must load a version. */
   loadTimeout?: number;
 }
@@ -46,8 +48,10 @@ export class CompartmentLost extends Error {
 
 interface Pending {
   key: string;
-  /** Milliseconds after which its own caller gets no answer any more, from `sentAt` on. */
+  /** Milliseconds after which its caller gets no answer any more, from `sentAt` on. */
   timeout: number;
+  /** Milliseconds of silence after which the process is frozen, while this is what it works at. */
+  patience: number;
   sentAt: number;
   /** Its caller has been told that it is over. */
   expired: boolean;
@@ -126,7 +130,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
   async loadProgram(key: string, source: ProgramSource): Promise<LoadedProgram> {
     const slot = this.nextSlot++;
     const timeout = this.options.loadTimeout ?? LOAD_TIMEOUT;
-    const answer = await this.request(MessageType.Load, key, timeout, () => {
+    const answer = await this.request(MessageType.Load, key, { timeout, patience: timeout }, () => {
       this.writer.uint32(slot);
       this.writer.json(source);
     });
@@ -145,7 +149,8 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
       throw new DomainError('UNAVAILABLE', 'Too many predictions are waiting for this version.', {
         retryAfter: 1,
       });
-    const answer = await this.request(MessageType.Run, key, timeout, () => {
+    const patience = this.options.timeout;
+    const answer = await this.request(MessageType.Run, key, { timeout, patience }, () => {
       this.writer.uint32(slot);
       this.writer.uint32(outputs.length);
       for (const name of outputs) this.writer.text(name);
@@ -168,13 +173,13 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
   }
 
   private async ping(timeout: number): Promise<void> {
-    await this.request(MessageType.Ping, '', timeout);
+    await this.request(MessageType.Ping, '', { timeout, patience: timeout });
   }
 
   private request(
     type: MessageType,
     key: string,
-    timeout: number,
+    limits: Pick<Pending, 'timeout' | 'patience'>,
     write?: () => void,
   ): Promise<Message> {
     if (!this.isOpen) return Promise.reject(new CompartmentLost('The compartment has ended.'));
@@ -183,7 +188,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
     return new Promise((resolve, reject) => {
       this.writer.message(type, id, write);
       const sentAt = Date.now();
-      this.pending.set(id, { key, timeout, sentAt, expired: false, resolve, reject });
+      this.pending.set(id, { key, ...limits, sentAt, expired: false, resolve, reject });
       this.flushSoon();
     });
   }
@@ -207,19 +212,20 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
   }
 
   /**
-   * Deadlines. A caller gets 504 after its own timeout; the process counts as frozen when it has said nothing for the whole
-   * timeout of the request that it runs, so that requests that merely waited behind others do not kill it.
+   * Deadlines. A caller gets 504 after its own; the process counts as frozen when it has said nothing as long as it may at
+   * what it works at, so that requests that merely waited behind others do not kill it.
    */
   private watch(): void {
     const now = Date.now();
     const [running] = this.pending.values();
     if (!running) {
-      if (this.isOpen && now - this.heardAt > PING_EVERY) void this.ping(PING_TIMEOUT).catch(() => undefined);
+      if (this.isOpen && now - this.heardAt > PING_EVERY)
+        void this.ping(PING_TIMEOUT).catch(() => undefined);
       return;
     }
-    if (now - Math.max(running.sentAt, this.heardAt) >= running.timeout) {
+    if (now - Math.max(running.sentAt, this.heardAt) >= running.patience) {
       this.frozen = true;
-      this.child.kill(`did not answer within ${running.timeout / 1000} s`);
+      this.child.kill(`did not answer within ${running.patience / 1000} s`);
       return;
     }
     for (const pending of this.pending.values()) {
@@ -253,7 +259,10 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
 }
 
 function deadline({ timeout }: Pending): DomainError {
-  return new DomainError('DEADLINE_EXCEEDED', `The model did not answer within ${timeout / 1000} s.`);
+  return new DomainError(
+    'DEADLINE_EXCEEDED',
+    `The model did not answer within ${timeout / 1000} s.`,
+  );
 }
 
 function readError(message: Message): Error {

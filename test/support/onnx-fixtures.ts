@@ -2,7 +2,14 @@ import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { UploadedFile } from '#formats';
-import { type DType, elementCount, newData, type Tensor, type TensorData, type Tolerance } from '#program';
+import {
+  type DType,
+  elementCount,
+  newData,
+  type Tensor,
+  type TensorData,
+  type Tolerance,
+} from '#program';
 
 /** A model with answers that another ONNX implementation gave. */
 export interface OnnxFixture {
@@ -68,7 +75,12 @@ function readFixture(folder: string, name: string): OnnxFixture {
   if (expected.must !== undefined && expected.outputs) fixture.outputs = tensors(expected.outputs);
   for (const { name: title, inputs, outputs, tolerance } of expected.cases ?? [])
     if (outputs)
-      fixture.cases.push({ name: title, inputs: tensors(inputs), expected: tensors(outputs), tolerance });
+      fixture.cases.push({
+        name: title,
+        inputs: tensors(inputs),
+        expected: tensors(outputs),
+        tolerance,
+      });
   return fixture;
 }
 
@@ -99,7 +111,9 @@ function readValue(folder: string, name: string, value: FixtureValue): Tensor[] 
     const labels = items[0]?.entries?.map(([label]) => label) ?? [];
     const numbers = items.flatMap((item) => item.entries?.map(([, number]) => number) ?? []);
     const shape = [items.length, labels.length];
-    return [{ name, dtype: 'FP32', shape, data: Float32Array.from(numbers), parameters: { labels } }];
+    return [
+      { name, dtype: 'FP32', shape, data: Float32Array.from(numbers), parameters: { labels } },
+    ];
   }
   if (value.sequence)
     return (items ?? []).flatMap((item, index) => readValue(folder, `${name}.${index}`, item));
@@ -109,7 +123,16 @@ function readValue(folder: string, name: string, value: FixtureValue): Tensor[] 
     const bytes = readFileSync(join(folder, value.file));
     const { constructor } = newData(dtype, 0) as Float32Array;
     const Numbers = constructor as Float32ArrayConstructor;
-    return [{ name, dtype, shape, data: new Numbers(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer) }];
+    return [
+      {
+        name,
+        dtype,
+        shape,
+        data: new Numbers(
+          bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer,
+        ),
+      },
+    ];
   }
   return [{ name, dtype, shape, data: dataOf(dtype, shape, [value.data].flat(Infinity)) }];
 }
@@ -146,7 +169,10 @@ function float16Bits(number: number): number {
 /** The files of a fixture as an upload, without what is there for the tests. */
 export function uploadOf({ folder }: OnnxFixture): (UploadedFile & { file: string })[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((path) => lstatSync(join(folder, path)).isFile() && !/^(expected\.json|case.*\.bin)$/.test(path))
+    .filter(
+      (path) =>
+        lstatSync(join(folder, path)).isFile() && !/^(expected\.json|case.*\.bin)$/.test(path),
+    )
     .map((path) => uploadedFile(join(folder, path), relative(folder, join(folder, path))));
 }
 

@@ -1,16 +1,17 @@
 import type { BridgedSequence, DType, OnnxBridge, TensorSpec } from '#program';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
-import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxType, OnnxValue } from './onnx-model.js';
+import type {
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxType,
+  OnnxValue,
+} from './onnx-model.js';
 import { labelsOf } from './onnx-model.js';
 import { bytesField, varintField } from './protobuf.js';
 import { readTensorValues } from './onnx-values.js';
-import {
-  elementType,
-  ONNX_BFLOAT16,
-  ONNX_BOOL,
-  ONNX_FLOAT,
-  ONNX_INT64,
-} from './onnx-types.js';
+import { elementType, ONNX_BFLOAT16, ONNX_BOOL, ONNX_FLOAT, ONNX_INT64 } from './onnx-types.js';
 
 /** Defaults above this (weights that an old exporter lists as inputs) stay constants. */
 const MAX_DEFAULTS = 64 * 1024;
@@ -330,7 +331,12 @@ function sequenceInput(name: string, port: BridgedSequence, dataType: number): n
 const oneElement = { kind: 'tensor', dataType: ONNX_INT64, dims: [1] } as const;
 
 /** Field 1 of GraphProto. */
-function node(op: string, inputs: string[], outputs: string[], ...attributes: number[][]): number[] {
+function node(
+  op: string,
+  inputs: string[],
+  outputs: string[],
+  ...attributes: number[][]
+): number[] {
   return bytesField(1, [
     ...inputs.flatMap((name) => bytesField(1, name)),
     ...outputs.flatMap((name) => bytesField(2, name)),

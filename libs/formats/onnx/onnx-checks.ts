@@ -185,8 +185,7 @@ function checkNames(graph: OnnxGraph): void {
       made.add(output);
     }
   for (const { name } of graph.outputs)
-    if (!made.has(name))
-      throw new DamagedModel(`No node makes the output "${name}" of the graph.`);
+    if (!made.has(name)) throw new DamagedModel(`No node makes the output "${name}" of the graph.`);
 }
 
 class TensorChecks {
@@ -245,7 +244,9 @@ class TensorChecks {
     if (raw > 0) {
       if (type.bits === 0) throw new DamagedModel(`The ${where} has strings as raw data.`);
       if (raw !== bytes)
-        throw new DamagedModel(`The ${where} has ${shape}, so ${bytes} bytes, but ${raw} are there.`);
+        throw new DamagedModel(
+          `The ${where} has ${shape}, so ${bytes} bytes, but ${raw} are there.`,
+        );
       return;
     }
     const [field, count] = listed[0] ?? [type.field, 0];
@@ -265,8 +266,7 @@ class TensorChecks {
         throw new DamagedModel(`The ${where} has ${key} of its external data twice.`);
       entries.set(key, value);
     }
-    if (tensor.dataType === 8)
-      throw new DamagedModel(`The ${where} has strings as external data.`);
+    if (tensor.dataType === 8) throw new DamagedModel(`The ${where} has strings as external data.`);
     const location = entries.get('location') ?? '';
     const path = this.pathOf(location, where);
     const size = this.sizes.get(path);

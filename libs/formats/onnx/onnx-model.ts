@@ -69,12 +69,7 @@ export interface OnnxTensor {
 }
 
 export type TypedField =
-  | 'float_data'
-  | 'int32_data'
-  | 'string_data'
-  | 'int64_data'
-  | 'double_data'
-  | 'uint64_data';
+  'float_data' | 'int32_data' | 'string_data' | 'int64_data' | 'double_data' | 'uint64_data';
 
 export interface ExternalEntry {
   key: string;
@@ -269,8 +264,7 @@ function readTensor(parent: WireReader, what: string, tagAt: number): OnnxTensor
     else if (reader.field === 8) tensor.name = reader.text();
     else if (reader.field === 9) tensor.raw = reader.view();
     else if (reader.field === 10) count('double_data', reader.countFixed(8));
-    else if (reader.field === 13)
-      tensor.external.push(readEntry(reader.message('external_data')));
+    else if (reader.field === 13) tensor.external.push(readEntry(reader.message('external_data')));
     else if (reader.field === 14) tensor.isExternal = reader.integer() === 1;
     else reader.skip();
     if (dims.length > MAX_RANK) reader.fail(`a tensor has more than ${MAX_RANK} dimensions`);

@@ -6,13 +6,7 @@ export interface ElementType {
   /** Bits of an element in raw data; 0 for strings. */
   bits: number;
   /** Where typed data of it lies, and how many entries an element takes there. */
-  field:
-    | 'float_data'
-    | 'int32_data'
-    | 'string_data'
-    | 'int64_data'
-    | 'double_data'
-    | 'uint64_data';
+  field: 'float_data' | 'int32_data' | 'string_data' | 'int64_data' | 'double_data' | 'uint64_data';
   perElement: number;
   /** The element type on the wire of predictions, where it has one. */
   dtype?: DType;

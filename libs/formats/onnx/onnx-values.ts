@@ -19,7 +19,5 @@ export function readTensorValues(tensor: OnnxTensor, dtype: Exclude<DType, 'BYTE
   const size = width[dtype as keyof typeof width] ?? (dtype.endsWith('64') ? 8 : 4);
   const bytes = Buffer.alloc(integers.length * 8);
   integers.forEach((value, index) => bytes.writeBigInt64LE(value, index * 8));
-  return Buffer.concat(
-    integers.map((_, index) => bytes.subarray(index * 8, index * 8 + size)),
-  );
+  return Buffer.concat(integers.map((_, index) => bytes.subarray(index * 8, index * 8 + size)));
 }

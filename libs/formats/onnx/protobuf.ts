@@ -149,18 +149,10 @@ export class WireReader {
 
   /** A reader of the embedded message; `what` names it in faults. */
   message(what: string): WireReader {
-    if (this.depth + 1 > MAX_DEPTH)
-      this.fail(`messages are nested more than ${MAX_DEPTH} deep`);
+    if (this.depth + 1 > MAX_DEPTH) this.fail(`messages are nested more than ${MAX_DEPTH} deep`);
     if (--this.budget.messages < 0) this.fail('it has too many parts');
     const inner = this.packed();
-    return new WireReader(
-      this.bytes,
-      inner.position,
-      inner.end,
-      this.depth + 1,
-      this.budget,
-      what,
-    );
+    return new WireReader(this.bytes, inner.position, inner.end, this.depth + 1, this.budget, what);
   }
 
   fail(reason: string): never {
