@@ -4,7 +4,14 @@ import { loadForest } from './forest.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
 import { parseProgram } from './parse-program.js';
 import { ProgramError } from './program-error.js';
-import type { Binding, ForestNode, KernelNode, OnnxNode, Program } from './program.js';
+import {
+  COLUMN_PREFIX,
+  type Binding,
+  type ForestNode,
+  type KernelNode,
+  type OnnxNode,
+  type Program,
+} from './program.js';
 import type { Signature, Tensor } from './tensor.js';
 import { WeightsReader } from './weights.js';
 
@@ -113,11 +120,11 @@ function fail(pointer: string, message: string): never {
   throw ProgramError.program(pointer, message);
 }
 
-/** What the graph calls its inputs: the matrix of a table, else what the signature does. */
+/** What the graph calls its inputs; see `Binding`. */
 function inputNames({ binding, signature }: Program): string[] {
-  return binding.kind === 'table' && binding.matrix
-    ? ['X']
-    : signature.inputs.map((input) => input.name);
+  const names = signature.inputs.map((input) => input.name);
+  if (binding.kind === 'tensors') return names;
+  return binding.matrix ? ['X'] : names.map((name) => `${COLUMN_PREFIX}${name}`);
 }
 
 async function loadNode(node: Program['nodes'][number], context: LoadContext): Promise<Step> {
@@ -255,7 +262,11 @@ class Graph implements Runtime {
     const sequences = new Set(
       program.signature.inputs.filter((i) => i.sequence).map((i) => i.name),
     );
-    this.inputs = inputNames(program).map((name) => ({ name, sequence: sequences.has(name) }));
+    const given =
+      program.binding.kind === 'table' && program.binding.matrix
+        ? ['X']
+        : program.signature.inputs.map((input) => input.name);
+    this.inputs = given.map((name) => ({ name, sequence: sequences.has(name) }));
   }
 
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
