@@ -259,22 +259,13 @@ class Graph implements Runtime {
     this.binding = program.binding;
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
-<<<<<<< HEAD
     const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
-    this.inputs = inputNames(program).map((name) => {
+    const given =
+      program.binding.kind === 'table' && program.binding.matrix ? ['X'] : [...specs.keys()];
+    this.inputs = given.map((name) => {
       const { sequence = false, optional = false } = specs.get(name) ?? {};
       return { name, sequence, optional };
     });
-=======
-    const sequences = new Set(
-      program.signature.inputs.filter((i) => i.sequence).map((i) => i.name),
-    );
-    const given =
-      program.binding.kind === 'table' && program.binding.matrix
-        ? ['X']
-        : program.signature.inputs.map((input) => input.name);
-    this.inputs = given.map((name) => ({ name, sequence: sequences.has(name) }));
->>>>>>> program
   }
 
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
