@@ -95,6 +95,7 @@ export class Supervisor {
     this.#reporter.start();
     this.#desired.onChange(() => this.#broadcast());
     await this.#desired.start();
+    while (!this.#workers.some((worker) => worker.available) && !this.#stopping) await pause(5);
     return port;
   }
 

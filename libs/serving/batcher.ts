@@ -157,7 +157,7 @@ export class Batcher {
     for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
     let result: Tensor[] | Promise<Tensor[]>;
     try {
-      result = this.#run(inputs, first.outputs, deadline, jobs);
+      result = this.#run(inputs, first.outputs, deadline);
     } catch (error) {
       this.#failed(jobs, error);
       return;
@@ -184,21 +184,14 @@ export class Batcher {
     );
   }
 
-  #run(
-    inputs: Tensor[],
-    outputs: string[],
-    deadline: number,
-    jobs: Job[],
-  ): Tensor[] | Promise<Tensor[]> {
+  #run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]> {
     const started = performance.now();
     this.#options.begin?.();
     try {
       return this.#target.run(inputs, outputs, deadline);
     } finally {
       this.#options.end?.();
-      let rows = 0;
-      for (const job of jobs) rows += job.rows;
-      this.#learn(Math.min(rows, this.#sliceRows), performance.now() - started);
+      this.#learn(inputs[0]?.shape[0] ?? 1, performance.now() - started);
     }
   }
 
@@ -227,7 +220,7 @@ export class Batcher {
       return;
     }
     try {
-      const outputs = this.#run(inputs, job.outputs, job.deadline, [job]);
+      const outputs = this.#run(inputs, job.outputs, job.deadline);
       if (outputs instanceof Promise)
         throw new TypeError('a synchronous version answered with a promise');
       results.push(outputs);
@@ -268,7 +261,7 @@ export class Batcher {
       if (!this.#alive(job, now)) continue;
       let result: Tensor[] | Promise<Tensor[]>;
       try {
-        result = this.#run(job.inputs, job.outputs, job.deadline, [job]);
+        result = this.#run(job.inputs, job.outputs, job.deadline);
       } catch (cause) {
         job.failed(cause);
         continue;

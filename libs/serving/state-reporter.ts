@@ -62,6 +62,10 @@ export class StateReporter {
 
   /** A process lives, and has seen the wishes up to `generation`. */
   beat(process: number, generation: number): void {
+    if (!this.#processes.has(process)) {
+      this.#beatAt = 0;
+      this.#soon(0);
+    }
     this.#processes.set(process, generation);
   }
 
