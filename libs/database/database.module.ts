@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Config, Logger } from '#platform';
 import { databaseOptions, type Entities } from './data-source.js';
+import { openDataSource } from './exact-json.js';
 import { HotPool } from './hot-pool.js';
 
 /** One connection pool an app: `DataSource`, repositories (by `TypeOrmModule.forFeature`) and `HotPool`. */
@@ -22,6 +23,7 @@ export class DatabaseModule {
             }),
             retryAttempts: 0,
           }),
+          dataSourceFactory: (options) => openDataSource(options),
         }),
       ],
       providers: [

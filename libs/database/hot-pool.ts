@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { DataSource } from 'typeorm';
+import { readJsonExactly } from './exact-json.js';
 import { type DatabaseUse, sessionOptions } from './data-source.js';
 
 /** A statement that PostgreSQL parses and plans once a connection: one name, one text. */
@@ -37,6 +38,7 @@ export class HotPool {
 /** A pool without TypeORM, for processes that only follow the database. A lost connection is told, never thrown. */
 export function openPool(url: string, use: DatabaseUse = {}): pg.Pool {
   pg.defaults.parseInt8 = true;
+  readJsonExactly();
   const pool = new pg.Pool({
     connectionString: url,
     max: use.size ?? 4,

@@ -27,17 +27,17 @@ const SANE_ID = /^[\w.:/+=-]{1,128}$/;
 const MAX_ACTOR = 255;
 
 /**
- * The context of a request: its trace is `x-request-id` where that is a sane one, else a new one; its actor is `token`
- * where it carries credentials (which `checkAccess` has compared by then), else `local`, unless `X-Slipway-Actor`
- * names one. The same object at each call for one request.
+ * The context of a request: its trace is `x-request-id` where that is a sane one, else a new one; its actor is what
+ * `X-Slipway-Actor` says, else `local`, which `checkAccess` makes `token` where a token was asked for and given.
+ * The same object at each call for one request.
  */
 export function contextOf(request: IncomingMessage): RequestContext {
   const known = contexts.get(request);
   if (known) return known;
-  const { authorization, 'x-request-id': id, 'x-slipway-actor': said } = request.headers;
+  const { 'x-request-id': id, 'x-slipway-actor': said } = request.headers;
   const claimed = typeof said === 'string' ? actorName(said) : '';
   const context: RequestContext = {
-    actor: claimed || (authorization ? 'token' : 'local'),
+    actor: claimed || 'local',
     actorVerified: !claimed,
     workspace: 'default',
     trace: typeof id === 'string' && SANE_ID.test(id) ? id : randomBytes(8).toString('hex'),

@@ -37,8 +37,7 @@ export function sendProblem(
     response.destroy();
     return;
   }
-  // A body that was refused is not read to its end: the connection cannot carry another request.
-  if (!request.complete) response.setHeader('connection', 'close');
+  if (!request.complete) giveUpBody(request, response);
   const body = JSON.stringify(problem);
   for (const name of ['etag', 'cache-control', 'content-disposition']) response.removeHeader(name);
   response.writeHead(problem.status, {
@@ -47,4 +46,17 @@ export function sendProblem(
     'content-length': Buffer.byteLength(body),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** Milliseconds for which the rest of a refused body is taken in and thrown away. */
+const LINGER = 5_000;
+
+/** A client that still sends would lose the answer if the connection were closed at once: it gets some seconds. */
+function giveUpBody(request: IncomingMessage, response: ServerResponse): void {
+  response.once('finish', () => {
+    request.resume();
+    const cut = setTimeout(() => request.socket.destroy(), LINGER).unref();
+    request.once('close', () => clearTimeout(cut));
+    request.once('end', () => clearTimeout(cut));
+  });
 }

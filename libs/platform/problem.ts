@@ -73,7 +73,9 @@ export function problemHeaders(problem: ProblemDocument): Record<string, string>
   return {
     'content-type': 'application/problem+json; charset=utf-8',
     ...(problem.retryAfter !== undefined && { 'retry-after': String(problem.retryAfter) }),
-    ...(problem.status === 401 && { 'www-authenticate': 'Bearer realm="slipway"' }),
+    ...(problem.status === 401 && {
+      'www-authenticate': 'Bearer realm="slipway", Basic realm="slipway"',
+    }),
     ...(problem.status === 405 && Array.isArray(problem.allow)
       ? { allow: problem.allow.join(', ') }
       : {}),
@@ -85,6 +87,11 @@ export function toDomainError(error: unknown): DomainError | undefined {
   if (error instanceof DomainError) return error;
   if (error instanceof HttpException) return fromStatus(error.getStatus(), messageOf(error), error);
   return databaseProblem(error) ?? fromExpress(error);
+}
+
+/** True where the same request may succeed later: an outage of the database, the store, the disk. */
+export function isUnavailable(error: unknown): boolean {
+  return toDomainError(error)?.code === 'UNAVAILABLE';
 }
 
 /** Errors of Express and its parts, such as a path with a broken percent encoding. */

@@ -12,6 +12,7 @@ export function validationPipe(): ValidationPipe {
     transform: true,
     whitelist: true,
     forbidNonWhitelisted: true,
+    validationError: { target: true, value: true },
     exceptionFactory: (errors) => validationProblem(errors),
   });
 }

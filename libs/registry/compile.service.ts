@@ -6,9 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { compile, type CompileResult, importerOf } from '#formats';
-import { Config, isUnavailable, systemContext } from '#platform';
+import { Config, systemContext, toDomainError } from '#platform';
 import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
@@ -76,7 +77,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
 
   /** Compiles a version again, as after an upgrade. */
   async checkAgain(versionId: string): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       await manager.query(
         `INSERT INTO compile_job (version_id, force) VALUES ($1, true)
          ON CONFLICT (version_id) DO UPDATE SET force = true, attempts = 0, run_after = now()`,
@@ -125,7 +126,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       const verdict = await this.verdictOn(version, task);
       await this.keep(version, task, verdict);
     } catch (error) {
-      if (!isUnavailable(error)) this.logger.error(error);
+      if (toDomainError(error)?.code !== 'UNAVAILABLE') this.logger.error(error);
       await postponeTask(this.dataSource, task.versionId, 5).catch(() => undefined);
     }
   }
@@ -208,7 +209,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       return { path, digest: uploaded.digest, size: uploaded.size };
     });
     const stored = await this.blobs.put(Buffer.from(JSON.stringify({ ...program, weights, files })));
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       await this.blobs.reference(manager, {
         kind: 'program',
         owner: programOwner(version.manifestDigest ?? '', result.importer ?? ''),
@@ -234,7 +235,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
 
   /** Writes the verdict, ends the job, and lets serving know where it waited for this version. */
   private async keep(version: VersionToCompile, task: CompileTask, verdict: Verdict): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       await manager.query(`SELECT 1 FROM registered_model WHERE id = $1 FOR UPDATE`, [version.modelId]);
       const [deleted] = await manager.query<unknown[]>(
         `SELECT 1 FROM model_version WHERE id = $1 AND deleted_at IS NOT NULL`,

@@ -10,7 +10,7 @@ export interface DeploymentState {
   wanted: number | null;
   /** What serving must answer with: `wanted`, or the last servable version below it on the stack. */
   version: number | null;
-  generation: string;
+  generation: number;
 }
 
 /**
@@ -31,8 +31,8 @@ export async function updateDeployment(
     [modelId],
   );
   if (before && !force && before.wanted === wanted && before.version === version) return before;
-  if (!before && wanted === null) return { wanted, version, generation: '0' };
-  const [row] = await manager.query<{ generation: string }[]>(
+  if (!before && wanted === null) return { wanted, version, generation: 0 };
+  const [row] = await manager.query<{ generation: number }[]>(
     `INSERT INTO deployment (model_id, variant, wanted, version, generation)
      VALUES ($1, 'primary', $2, $3, nextval('deployment_generation'))
      ON CONFLICT (model_id, variant) DO UPDATE SET wanted = excluded.wanted, version = excluded.version,
@@ -41,7 +41,7 @@ export async function updateDeployment(
     [modelId, wanted, version],
   );
   await manager.query(`SELECT pg_notify($1, $2)`, [servingChannel, modelId]);
-  return { wanted, version, generation: row?.generation ?? '0' };
+  return { wanted, version, generation: row?.generation ?? 0 };
 }
 
 /** Takes a model out of serving, as its deletion does. */

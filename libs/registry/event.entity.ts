@@ -6,11 +6,11 @@ import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 @Index(['at'])
 export class Event {
   @PrimaryGeneratedColumn('identity', { type: 'bigint', generatedIdentity: 'BY DEFAULT' })
-  id: string;
+  id: number;
 
   /** The writing transaction. Readers order by it and stop before the oldest that still runs, so that none is missed. */
   @Column('bigint')
-  transaction: string;
+  transaction: number;
 
   @Column('text', { default: 'default' })
   workspace: string;
@@ -33,6 +33,6 @@ export class Event {
   @Column('text')
   actor: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   at: Date;
 }

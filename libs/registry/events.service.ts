@@ -17,18 +17,15 @@ export interface EventView {
   at: string;
 }
 
-interface EventRow extends Omit<EventView, 'id' | 'at'> {
-  id: string;
-  transaction: string;
+interface EventRow extends Omit<EventView, 'id' | 'at'>, Position {
   at: Date;
 }
 
 interface Position {
-  transaction: string;
-  id: string;
+  transaction: number;
+  id: number;
 }
 
-const keptFor = '7 days';
 const pollEvery = 1000;
 const batch = 500;
 
@@ -64,11 +61,6 @@ export class EventsService {
     }
   }
 
-  /** Removes events that were kept long enough. */
-  async removeOld(): Promise<void> {
-    await this.dataSource.query(`DELETE FROM event WHERE at < now() - interval '${keptFor}'`);
-  }
-
   private after(context: RequestContext, position: Position): Promise<EventRow[]> {
     return this.dataSource.query(
       `SELECT id, transaction, kind, model, model_id AS "modelId", version, data, actor, at FROM event
@@ -81,9 +73,9 @@ export class EventsService {
 
   private async end(): Promise<Position> {
     const [row] = await this.dataSource.query<Position[]>(
-      `SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS transaction, '0' AS id`,
+      `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS transaction, 0 AS id`,
     );
-    return row ?? { transaction: '0', id: '0' };
+    return row ?? { transaction: 0, id: 0 };
   }
 
   private async checkKept(position: Position): Promise<void> {
@@ -92,7 +84,7 @@ export class EventsService {
               EXISTS (SELECT 1 FROM event WHERE (transaction, id) < ($1::bigint, $2::bigint)) AS older`,
       [position.transaction, position.id],
     );
-    if (row?.known || row?.older || position.transaction === '0') return;
+    if (row?.known || row?.older || position.transaction === 0) return;
     throw new DomainError(
       'GONE',
       'The events after this Last-Event-ID are no longer kept (7 days). Read the present state, then follow without Last-Event-ID.',
@@ -119,8 +111,10 @@ function view({ transaction, id, at, ...row }: EventRow): EventView {
 }
 
 function parsePosition(text: string): Position {
-  const [, transaction, id] = /^(\d{1,18})-(\d{1,18})$/.exec(text) ?? [];
-  if (transaction !== undefined && id !== undefined) return { transaction, id };
+  const [, transaction, id] = /^(\d{1,15})-(\d{1,15})$/.exec(text) ?? [];
+  if (transaction !== undefined && id !== undefined) {
+    return { transaction: Number(transaction), id: Number(id) };
+  }
   throw DomainError.invalid(
     '',
     `Last-Event-ID is ${JSON.stringify(text.slice(0, 100))}; send the id of an event that you received.`,

@@ -26,6 +26,6 @@ export class IdempotencyKey {
   @Column('jsonb', { nullable: true })
   headers: unknown;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 }

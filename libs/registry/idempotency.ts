@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { DomainError, type RequestContext } from '#platform';
 
 /**
@@ -15,9 +16,9 @@ export async function once<T>(
   change: (manager: EntityManager) => Promise<T>,
 ): Promise<{ answer: T; repeated: boolean }> {
   const { idempotency } = context;
-  if (!idempotency) return { answer: await dataSource.transaction(change), repeated: false };
+  if (!idempotency) return { answer: await inTransaction(dataSource, change), repeated: false };
   const id = [context.workspace, context.actor, idempotency.key];
-  return dataSource.transaction(async (manager) => {
+  return inTransaction(dataSource, async (manager) => {
     // A second request with the key waits here until the first has committed or failed.
     const claimed = await manager.query<unknown[]>(
       `INSERT INTO idempotency_key (workspace, actor, key, request) VALUES ($1, $2, $3, $4)

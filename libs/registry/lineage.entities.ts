@@ -1,4 +1,4 @@
-import { Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 export type LineageKind = 'dataset' | 'run' | 'version' | 'deployment';
 
@@ -21,7 +21,7 @@ export class LineageEdge {
   @Column('text', { default: 'default' })
   workspace: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 }
 
@@ -29,7 +29,7 @@ export class LineageEdge {
 @Entity()
 @Unique(['workspace', 'name', 'digest', 'source'])
 export class Dataset {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })

@@ -13,7 +13,7 @@ export class ManifestFile {
   digest: string;
 
   @Column('bigint')
-  size: string;
+  size: number;
 
   @Column('jsonb', { nullable: true })
   scan: { verdict: 'safe' | 'code' | 'unreadable'; names: string[] } | null;

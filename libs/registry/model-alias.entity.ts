@@ -17,6 +17,6 @@ export class ModelAlias {
   @Column('integer')
   version: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   updatedAt: Date;
 }

@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, Unique } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn, Unique } from 'typeorm';
 import type { Signature } from '#program';
 import { RegisteredModel } from './registered-model.entity.js';
 
@@ -13,7 +13,7 @@ export type ServingVerdict = 'pending' | 'servable' | 'unsupported' | 'failed';
 @Unique(['modelId', 'version'])
 @Index(['manifestDigest'])
 export class ModelVersion {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('uuid')
@@ -40,7 +40,7 @@ export class ModelVersion {
 
   /** Id of the transition by which it entered its stage: orders versions that share one. */
   @Column('bigint', { default: 0 })
-  stageEntered: string;
+  stageEntered: number;
 
   @Column('text', { nullable: true })
   format: string | null;
@@ -62,7 +62,7 @@ export class ModelVersion {
   manifestDigest: string | null;
 
   @Column('bigint', { default: 0 })
-  size: string;
+  size: number;
 
   @Column('text', { nullable: true })
   source: string | null;
@@ -82,7 +82,7 @@ export class ModelVersion {
   @Column('text', { nullable: true })
   importer: string | null;
 
-  @Column('timestamptz', { precision: 3, nullable: true })
+  @Column({ type: 'timestamptz', precision: 3, nullable: true })
   checkedAt: Date | null;
 
   /** Digest of the stored `program.json`, which names its weights and files by digest. */
@@ -95,12 +95,12 @@ export class ModelVersion {
   @Column('text')
   createdBy: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   updatedAt: Date;
 
-  @Column('timestamptz', { precision: 3, nullable: true })
+  @Column({ type: 'timestamptz', precision: 3, nullable: true })
   deletedAt: Date | null;
 }

@@ -1,10 +1,10 @@
-import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /** A name under which numbered versions are kept. A deleted one stays as a row, so that its history can be read by id. */
 @Entity()
 @Index(['workspace', 'name'], { unique: true, where: 'deleted_at IS NULL' })
 export class RegisteredModel {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })
@@ -32,7 +32,7 @@ export class RegisteredModel {
 
   /** The transition on top of the Production stack; rollback goes to what lies below it. */
   @Column('bigint', { nullable: true })
-  productionTop: string | null;
+  productionTop: number | null;
 
   /** Counts changes; the ETag. */
   @Column('integer', { default: 1 })
@@ -41,12 +41,12 @@ export class RegisteredModel {
   @Column('text')
   createdBy: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   updatedAt: Date;
 
-  @Column('timestamptz', { precision: 3, nullable: true })
+  @Column({ type: 'timestamptz', precision: 3, nullable: true })
   deletedAt: Date | null;
 }

@@ -29,19 +29,19 @@ export interface ObservedState {
   answering: number | null;
   state: ProcessState['state'] | null;
   reason: string | null;
-  generation: string | null;
+  generation: number | null;
 }
 
 /** Live processes and what each says about the model `m.id`, as a JSON array: the `observed` column of a query. */
 export const observedSql = `(SELECT coalesce(json_agg(json_build_object('answering', s.answering, 'state', s.state,
-    'reason', s.reason, 'generation', s.generation::text)), '[]')
+    'reason', s.reason, 'generation', s.generation)), '[]')
   FROM serving_process p LEFT JOIN serving_state s
     ON s.replica = p.replica AND s.process = p.process AND s.model_id = m.id
   WHERE p.heartbeat_at > now() - interval '${heartbeatTimeout}')`;
 
 /** Sums up what the live processes say about a deployment. */
 export function summarise(
-  deployment: { wanted: number | null; version: number | null; generation: string | null },
+  deployment: { wanted: number | null; version: number | null; generation: number | null },
   observed: readonly ObservedState[],
 ): ServingSummary {
   const { wanted, version } = deployment;
@@ -70,8 +70,8 @@ export function summarise(
   return { wanted, answering, state: ready ? 'ready' : 'loading' };
 }
 
-function isCurrent(observed: ObservedState, generation: string | null): boolean {
-  return observed.generation !== null && BigInt(observed.generation) >= BigInt(generation ?? '0');
+function isCurrent(observed: ObservedState, generation: number | null): boolean {
+  return observed.generation !== null && observed.generation >= (generation ?? 0);
 }
 
 const pollEvery = 20;
@@ -83,7 +83,7 @@ export class ServingStatus {
 
   async ofModel(modelId: string): Promise<ServingSummary> {
     const [row] = await this.dataSource.query<
-      { wanted: number | null; version: number | null; generation: string | null; observed: ObservedState[] }[]
+      { wanted: number | null; version: number | null; generation: number | null; observed: ObservedState[] }[]
     >(
       `SELECT d.wanted, d.version, d.generation, ${observedSql} AS observed
        FROM registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary' WHERE m.id = $1`,

@@ -30,9 +30,9 @@ export class Deployment {
 
   /** Grows with every change, over all models. */
   @Column('bigint')
-  generation: string;
+  generation: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   updatedAt: Date;
 }
 
@@ -48,15 +48,15 @@ export class ServingProcess {
   @Column('text')
   url: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   startedAt: Date;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   heartbeatAt: Date;
 
   /** The newest deployment generation that it has seen. */
   @Column('bigint', { default: 0 })
-  generation: string;
+  generation: number;
 }
 
 /** What a serving process answers with for a model, and how it is getting on with what it should. */
@@ -92,9 +92,9 @@ export class ServingState {
   reason: string | null;
 
   @Column('bigint', { default: 0 })
-  generation: string;
+  generation: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   since: Date;
 }
 
@@ -107,7 +107,7 @@ export class Quarantine {
   @Column('text')
   reason: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   at: Date;
 }
 
@@ -117,7 +117,7 @@ export class ServingMinute {
   @PrimaryColumn('uuid')
   modelId: string;
 
-  @PrimaryColumn('timestamptz', { precision: 3 })
+  @PrimaryColumn({ type: 'timestamptz', precision: 3 })
   minute: Date;
 
   @PrimaryColumn('integer')
@@ -130,10 +130,10 @@ export class ServingMinute {
   process: number;
 
   @Column('bigint')
-  requests: string;
+  requests: number;
 
   @Column('bigint')
-  errors: string;
+  errors: number;
 
   /** Count of requests for each bound of `latencyBounds`, the last for those above all. */
   @Column('integer', { array: true })

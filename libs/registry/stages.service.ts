@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
+import { type ListRequest, listRows, type Page } from '#search';
 import { CompileService } from './compile.service.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
@@ -11,7 +12,16 @@ import type { ServingVerdict, Stage } from './model-version.entity.js';
 import { ModelsService, type ModelView } from './models.service.js';
 import { checkAlias } from './names.js';
 import { type ServingSummary, ServingStatus } from './serving-status.js';
-import { aliasTop, insertTransition, type TransitionView, versionBelow } from './transitions.js';
+import {
+  aliasTop,
+  insertTransition,
+  transitionColumns,
+  transitionFields,
+  type TransitionRow,
+  transitionView,
+  type TransitionView,
+  versionBelow,
+} from './transitions.js';
 import { noVersion } from './versions.service.js';
 import {
   parseVersionReference,
@@ -42,7 +52,7 @@ interface LockedModel {
   id: string;
   name: string;
   follow: string;
-  productionTop: string | null;
+  productionTop: number | null;
   revision: number;
 }
 
@@ -203,6 +213,26 @@ export class StagesService {
       await manager.query(`DELETE FROM model_alias WHERE model_id = $1 AND alias = $2`, [id, alias]);
       return row;
     });
+  }
+
+  /** The history of a model, newest first; of a deleted one by its id. */
+  async transitions(
+    context: RequestContext,
+    model: string,
+    request: ListRequest,
+  ): Promise<Page<TransitionView>> {
+    const id = await this.models.findId(context, model);
+    const page = await listRows<TransitionRow>(this.dataSource, {
+      select: transitionColumns,
+      from: 'transition',
+      where: 'model_id = $1',
+      values: [id],
+      fields: transitionFields,
+      defaultOrder: '-id',
+      tie: [{ kind: 'number', sql: 'id' }],
+      request,
+    });
+    return { ...page, items: page.items.map(transitionView) };
   }
 
   private async change(

@@ -9,7 +9,7 @@ import { RegisteredModel } from './registered-model.entity.js';
 @Index(['modelId', 'id'])
 export class Transition {
   @PrimaryGeneratedColumn('identity', { type: 'bigint', generatedIdentity: 'BY DEFAULT' })
-  id: string;
+  id: number;
 
   @Column('text', { default: 'default' })
   workspace: string;
@@ -40,7 +40,7 @@ export class Transition {
   previousVersion: number | null;
 
   @Column('bigint', { nullable: true })
-  below: string | null;
+  below: number | null;
 
   @Column('text', { default: '' })
   reason: string;
@@ -51,6 +51,6 @@ export class Transition {
   @Column('boolean', { default: false })
   actorVerified: boolean;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   at: Date;
 }

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { RequestContext } from '#platform';
+import type { FieldTable } from '#search';
 
 /** One row of history, as it is told. */
 export interface TransitionView {
@@ -27,12 +28,12 @@ export interface NewTransition {
   to: string | null;
   previousVersion: number | null;
   /** The row under this one on the stack of Production or of the alias; a rollback goes there. */
-  below: string | null;
+  below: number | null;
   reason: string;
 }
 
 export interface TransitionRow {
-  id: string;
+  id: number;
   kind: TransitionView['kind'];
   version: number | null;
   fromValue: string | null;
@@ -48,8 +49,20 @@ export interface TransitionRow {
 export const transitionColumns = `id, kind, version, from_value AS "fromValue", to_value AS "toValue",
   previous_version AS "previousVersion", reason, actor, actor_verified AS "actorVerified", at`;
 
+/** What `?filter=` and `?order=` of transitions may name. */
+export const transitionFields: FieldTable = {
+  id: { kind: 'number', sql: 'id' },
+  kind: { kind: 'string', sql: 'kind' },
+  version: { kind: 'number', sql: 'version' },
+  from: { kind: 'string', sql: 'from_value' },
+  to: { kind: 'string', sql: 'to_value' },
+  actor: { kind: 'string', sql: 'actor' },
+  reason: { kind: 'string', sql: 'reason' },
+  at: { kind: 'time', sql: 'at' },
+};
+
 export function transitionView({ id, fromValue, toValue, at, ...row }: TransitionRow): TransitionView {
-  return { id: Number(id), ...row, from: fromValue, to: toValue, at: at.toISOString() };
+  return { id, ...row, from: fromValue, to: toValue, at: at.toISOString() };
 }
 
 export async function insertTransition(
@@ -88,8 +101,8 @@ export async function aliasTop(
   manager: EntityManager,
   modelId: string,
   alias: string,
-): Promise<string | null> {
-  const [row] = await manager.query<{ top: string | null }[]>(
+): Promise<number | null> {
+  const [row] = await manager.query<{ top: number | null }[]>(
     `SELECT max(id) AS top FROM transition WHERE model_id = $1 AND alias = $2`,
     [modelId, alias],
   );
@@ -100,10 +113,10 @@ export async function aliasTop(
 export async function versionBelow(
   manager: EntityManager,
   modelId: string,
-  top: string | null,
+  top: number | null,
   current: number | null,
-): Promise<{ version: number; below: string | null } | undefined> {
-  const [row] = await manager.query<{ version: number; below: string | null }[]>(
+): Promise<{ version: number; below: number | null } | undefined> {
+  const [row] = await manager.query<{ version: number; below: number | null }[]>(
     `WITH RECURSIVE stack AS (
        SELECT 0 AS depth, ${holderSql} AS version, t.below FROM transition t WHERE t.id = $2
        UNION ALL

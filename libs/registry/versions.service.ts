@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
-import { DomainError, type RequestContext } from '#platform';
+import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Signature } from '#program';
 import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { compileChannel } from './compile-queue.js';
@@ -101,7 +102,7 @@ interface VersionRow {
   lineage: VersionLineage;
   files: SizedEntry[] | null;
   digest: string | null;
-  size: string;
+  size: number;
   servingState: ServingVerdict;
   servingReason: string | null;
   servingDifference: unknown;
@@ -124,7 +125,7 @@ const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tag
      FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files,
   ${lineageSql} AS lineage`;
 
-const from = 'model_version v JOIN registered_model m ON m.id = v.model_id';
+const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
 
 /** What `?filter=` and `?order=` of versions may name. */
 const fields: FieldTable = {
@@ -168,11 +169,28 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const { where, values } = referenceSql(reference);
     const [row] = await this.dataSource.query<VersionRow[]>(
-      `SELECT ${columns} FROM ${from} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      `SELECT ${columns} FROM ${table} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
       [id, ...values],
     );
     if (!row) throw noVersion(model, reference);
     return view(row);
+  }
+
+  /**
+   * The digest of a version's `program.json`.
+   * @throws DomainError FAILED_PRECONDITION with the reason, where it has no Program
+   */
+  async programDigest(context: RequestContext, model: string, version: string): Promise<string> {
+    const { id, serving, version: number } = await this.get(context, model, version);
+    const [row] = await this.dataSource.query<{ digest: string | null }[]>(
+      `SELECT program_digest AS digest FROM model_version WHERE id = $1`,
+      [id],
+    );
+    if (row?.digest) return row.digest;
+    throw new DomainError(
+      'FAILED_PRECONDITION',
+      `Version ${number} of "${model}" has no Program: it is ${serving.state}${serving.reason ? `. ${serving.reason}` : ''}`,
+    );
   }
 
   /** Versions of a model, newest first where the request names no order. */
@@ -180,12 +198,12 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
       select: columns,
-      from,
+      from: table,
       where: 'v.model_id = $1 AND v.deleted_at IS NULL',
       values: [id],
       fields,
       defaultOrder: '-version',
-      tie: { kind: 'number', sql: 'v.version' },
+      tie: [{ kind: 'number', sql: 'v.version' }],
       request,
     });
     return { ...page, items: page.items.map(view) };
@@ -199,13 +217,13 @@ export class VersionsService {
     changes: VersionChanges,
     ifMatch?: string,
   ): Promise<VersionView> {
-    const { number } = await this.dataSource.transaction(async (manager) => {
+    const { number } = await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
       await manager.query(
         `UPDATE model_version SET description = coalesce($2, description), tags = $3, metadata = coalesce($4, metadata),
            revision = revision + 1, updated_at = now() WHERE id = $1`,
-        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata],
+        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata && writeJson(changes.metadata)],
       );
       await recordEvent(manager, context, {
         kind: 'version.updated',
@@ -223,7 +241,7 @@ export class VersionsService {
    * @throws DomainError FAILED_PRECONDITION while it is being served
    */
   async delete(context: RequestContext, model: string, version: string, ifMatch?: string): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+    await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
       const serving = await manager.query<unknown[]>(
@@ -279,10 +297,10 @@ export class VersionsService {
         number,
         version.description ?? '',
         version.tags ?? {},
-        version.metadata ?? {},
+        writeJson(version.metadata ?? {}),
         version.format ?? null,
         version.signature ?? null,
-        version.inputExample ?? null,
+        version.inputExample ? writeJson(version.inputExample) : null,
         version.metrics ?? {},
         version.params ?? {},
         digest,
@@ -377,7 +395,6 @@ function view({
 }: VersionRow): VersionView {
   return {
     ...row,
-    size: Number(row.size),
     serving: {
       state: servingState,
       ...(servingReason === null ? {} : { reason: servingReason }),
