@@ -261,7 +261,9 @@ class Graph implements Runtime {
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
     const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
     const given =
-      program.binding.kind === 'table' && program.binding.matrix ? ['X'] : [...specs.keys()];
+      program.binding.kind === 'table' && program.binding.matrix
+        ? ['X']
+        : program.signature.inputs.map((input) => input.name);
     this.inputs = given.map((name) => {
       const { sequence = false, optional = false } = specs.get(name) ?? {};
       return { name, sequence, optional };
