@@ -46,7 +46,10 @@ describe('events', () => {
     const live = read((events) => events.some((e) => e.kind === 'transition'));
     await new Promise((resolve) => setTimeout(resolve, 400));
     await registry.logVersion('told', constantModel(1));
-    await registry.http.post('/api/v1/models/told/versions/1/promote').send({ wait: 0 }).expect(200);
+    await registry.http
+      .post('/api/v1/models/told/versions/1/promote')
+      .send({ wait: 0 })
+      .expect(200);
     const events = await live;
     const kinds = events.map((e) => e.kind);
     expect(kinds).toEqual(['model.created', 'version.created', 'version.compiled', 'transition']);
@@ -59,12 +62,17 @@ describe('events', () => {
     const begin = await read((e) => e.length > 0, '0-0').then((e) => e.at(-1)?.id ?? '0-0');
     const writers = Array.from({ length: 8 }, async (_, writer) => {
       for (let i = 0; i < 10; i++) {
-        await registry.http.post('/api/v1/models').send({ name: `w-${writer}-${i}` }).expect(201);
+        await registry.http
+          .post('/api/v1/models')
+          .send({ name: `w-${writer}-${i}` })
+          .expect(201);
       }
     });
     const seen = await read((e) => e.filter((x) => x.model?.startsWith('w-')).length >= 80, begin);
     await Promise.all(writers);
-    expect(new Set(seen.filter((e) => e.model?.startsWith('w-')).map((e) => e.model)).size).toBe(80);
+    expect(new Set(seen.filter((e) => e.model?.startsWith('w-')).map((e) => e.model)).size).toBe(
+      80,
+    );
   });
 
   it('refuse a Last-Event-ID that is none, and say 410 for one that is no longer kept', async () => {

@@ -116,19 +116,25 @@ describe('models', () => {
     },
   );
 
-  it.each([{ limit: 0 }, { limit: 1001 }, { limit: 'x' }, { cursor: 'x' }, { order: 'color' }, { page: 2 }])(
-    'refuse the query %j',
-    async (query) => {
-      await registry.http.get('/api/v1/models').query(query).expect(400);
-    },
-  );
+  it.each([
+    { limit: 0 },
+    { limit: 1001 },
+    { limit: 'x' },
+    { cursor: 'x' },
+    { order: 'color' },
+    { page: 2 },
+  ])('refuse the query %j', async (query) => {
+    await registry.http.get('/api/v1/models').query(query).expect(400);
+  });
 
   it('leave out the prompts that MLflow keeps as models', async () => {
     await registry.http
       .post('/api/v1/models')
       .send({ name: 'a-prompt', tags: { 'mlflow.prompt.is_prompt': 'true' } })
       .expect(201);
-    const { body } = await registry.http.get('/api/v1/models').query({ filter: "name = 'a-prompt'" });
+    const { body } = await registry.http
+      .get('/api/v1/models')
+      .query({ filter: "name = 'a-prompt'" });
     expect(body.items).toEqual([]);
   });
 

@@ -2,24 +2,26 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import fc from 'fast-check';
 import pg from 'pg';
 import {
-  type Fields,
+  type FieldTable,
   encodeCursor,
   listQuery,
   type ListRequest,
+  listRows,
   type Page,
   parseFilter,
+  type RowSource,
   type TieBreaker,
   toSql,
 } from '#search';
 import { dropDatabase, ownDatabase } from './support/postgres.js';
 
-const fields: Fields = {
+const fields: FieldTable = {
   name: { kind: 'string', sql: 'm.name', notNull: true },
-  version: { kind: 'integer', sql: 'v.version', notNull: true },
+  version: { kind: 'number', sql: 'v.version', notNull: true },
   description: { kind: 'string', sql: 'v.description', notNull: true },
   format: { kind: 'string', sql: 'v.format' },
   runId: { kind: 'string', sql: 'v.run_id' },
-  size: { kind: 'integer', sql: 'v.size', notNull: true },
+  size: { kind: 'number', sql: 'v.size', notNull: true },
   ratio: { kind: 'number', sql: "(v.metadata ->> 'ratio')::double precision" },
   id: { kind: 'uuid', sql: 'v.id', notNull: true },
   createdAt: { kind: 'time', sql: 'v.created_at', notNull: true },
@@ -28,8 +30,8 @@ const fields: Fields = {
   metrics: { kind: 'metrics', sql: 'v.metrics' },
   params: { kind: 'params', sql: 'v.params' },
 };
-const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
-const tie: TieBreaker[] = [{ kind: 'uuid', sql: 'v.id', notNull: true }];
+const from = 'model_version v JOIN registered_model m ON m.id = v.model_id';
+const tie: TieBreaker = { kind: 'uuid', sql: 'v.id' };
 
 interface VersionRow {
   version: number;
@@ -86,28 +88,33 @@ async function insert(versions: readonly NewVersion[]): Promise<void> {
 async function find(filter: string): Promise<number[]> {
   const { where, values } = toSql(parseFilter(filter, fields), fields);
   const { rows } = await client.query<VersionRow>(
-    `SELECT v.version FROM ${table} WHERE ${where} ORDER BY v.version`,
+    `SELECT v.version FROM ${from} WHERE ${where} ORDER BY v.version`,
     values,
   );
   return rows.map(({ version }) => version);
 }
 
-async function list(request: Partial<ListRequest>): Promise<Page<VersionRow>> {
-  const query = listQuery({
-    table,
+/** TypeORM's query gives the rows alone. */
+const source: RowSource = {
+  query: async <Rows>(text: string, values: unknown[]) =>
+    (await client.query(text, values)).rows as Rows,
+};
+
+function list(request: ListRequest, values = [model]): Promise<Page<VersionRow>> {
+  return listRows<VersionRow>(source, {
     select: 'v.version',
+    from,
+    where: 'v.model_id = $1',
+    values,
     fields,
     defaultOrder: '-version',
     tie,
-    where: { sql: 'v.model_id = $1', values: [model] },
-    ...request,
+    request,
   });
-  const { rows } = await client.query<VersionRow>(query.text, query.values);
-  return query.page(rows);
 }
 
 async function listAll(
-  request: Partial<ListRequest>,
+  request: ListRequest,
   between: () => Promise<void> = async () => {},
 ): Promise<number[]> {
   const versions: number[] = [];
@@ -350,8 +357,8 @@ describe('pages', () => {
     const other = { code: 'INVALID_ARGUMENT', message: expect.stringContaining('another list') };
     await expect(list({ cursor: next, order: 'version' })).rejects.toMatchObject(other);
     await expect(list({ cursor: next, filter: 'version > 0' })).rejects.toMatchObject(other);
-    const where = { sql: 'v.model_id = $1', values: ['00000000-0000-0000-0000-000000000000'] };
-    await expect(list({ cursor: next, where })).rejects.toMatchObject(other);
+    const elsewhere = ['00000000-0000-0000-0000-000000000000'];
+    await expect(list({ cursor: next }, elsewhere)).rejects.toMatchObject(other);
     const damaged = { code: 'INVALID_ARGUMENT', message: expect.stringContaining('damaged') };
     for (const cursor of [
       'x',
@@ -471,19 +478,17 @@ describe('pages', () => {
   it('are served by an index where columns have no NULL', async () => {
     await insert(Array.from({ length: 3000 }, (_, i) => ({ version: i + 1 })));
     await client.query('ANALYZE model_version');
-    const request = {
-      table: 'model_version v',
+    const whole = {
       select: 'v.version',
+      from: 'model_version v',
+      where: 'v.model_id = $1',
+      values: [model],
       fields,
       defaultOrder: '-version',
-      tie: [{ kind: 'integer', sql: 'v.version', notNull: true, descending: true }] as TieBreaker[],
-      where: { sql: 'v.model_id = $1', values: [model] },
-      limit: 10,
+      tie: { kind: 'number', sql: 'v.version' } satisfies TieBreaker,
     };
-    const first = listQuery(request);
-    const { rows } = await client.query<VersionRow>(first.text, first.values);
-    const { next } = first.page(rows);
-    const second = listQuery({ ...request, cursor: next });
+    const { next } = await listRows<VersionRow>(source, { ...whole, request: { limit: 10 } });
+    const second = listQuery({ ...whole, request: { limit: 10, cursor: next } });
     const plan = await client.query<Record<string, string>>(
       `EXPLAIN ${second.text}`,
       second.values,

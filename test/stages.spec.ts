@@ -17,7 +17,8 @@ beforeEach(async () => {
 const url = (rest = '') => `/api/v1/models/${name}${rest}`;
 const promote = (version: number | string, body: object = {}) =>
   registry.http.post(url(`/versions/${version}/promote`)).send({ wait: 0, ...body });
-const rollback = (body: object = {}) => registry.http.post(url('/rollback')).send({ wait: 0, ...body });
+const rollback = (body: object = {}) =>
+  registry.http.post(url('/rollback')).send({ wait: 0, ...body });
 const setAlias = (alias: string, body: object) =>
   registry.http.put(url(`/aliases/${alias}`)).send({ wait: 0, ...body });
 
@@ -37,14 +38,19 @@ async function logUnsupported(): Promise<number> {
 }
 
 const stagesOf = async () => {
-  const { body } = await registry.http.get(url('/versions')).query({ order: 'version' }).expect(200);
+  const { body } = await registry.http
+    .get(url('/versions'))
+    .query({ order: 'version' })
+    .expect(200);
   return body.items.map((v: { stage: string }) => v.stage);
 };
 
 describe('promote', () => {
   it('puts a version into Production and the one that was there into Archived, as one row of history', async () => {
     await logVersions(2);
-    const first = await promote(1, { reason: 'the first' }).set('X-Slipway-Actor', 'ada').expect(200);
+    const first = await promote(1, { reason: 'the first' })
+      .set('X-Slipway-Actor', 'ada')
+      .expect(200);
     expect(first.body).toMatchObject({
       transition: {
         kind: 'stage',
@@ -113,7 +119,10 @@ describe('promote', () => {
   it('to Staging or Archived needs no servable version', async () => {
     const unsupported = await logUnsupported();
     const staged = await promote(unsupported, { stage: 'Staging' }).expect(200);
-    expect(staged.body).toMatchObject({ model: { staging: unsupported, production: null }, serving: 'unserved' });
+    expect(staged.body).toMatchObject({
+      model: { staging: unsupported, production: null },
+      serving: 'unserved',
+    });
     await promote('staging', { stage: 'Archived' }).expect(200);
     expect(await stagesOf()).toEqual(['Archived']);
   });
@@ -162,7 +171,13 @@ describe('rollback', () => {
     for (const version of [1, 2, 3]) await promote(version).expect(200);
     const back = await rollback({ reason: 'bad' }).expect(200);
     expect(back.body).toMatchObject({
-      transition: { kind: 'rollback', version: 2, from: 'Archived', to: 'Production', previousVersion: 3 },
+      transition: {
+        kind: 'rollback',
+        version: 2,
+        from: 'Archived',
+        to: 'Production',
+        previousVersion: 3,
+      },
       model: { production: 2 },
     });
     await promote(4).expect(200);
@@ -184,7 +199,10 @@ describe('rollback', () => {
     await logVersions(1);
     await promote(1).expect(200);
     const emptied = await promote(1, { stage: 'Archived' }).expect(200);
-    expect(emptied.body.model).toMatchObject({ production: null, serving: { wanted: null, state: 'none' } });
+    expect(emptied.body.model).toMatchObject({
+      production: null,
+      serving: { wanted: null, state: 'none' },
+    });
     expect((await rollback().expect(200)).body.model.production).toBe(1);
   });
 
@@ -223,7 +241,9 @@ describe('aliases', () => {
     expect(read.body).toMatchObject({ version: 2, aliases: ['champion'] });
     await registry.http.delete(url('/aliases/champion')).expect(204);
     await registry.http.delete(url('/aliases/champion')).expect(404);
-    const { body } = await registry.http.get(url('/transitions')).query({ filter: "kind = 'alias'" });
+    const { body } = await registry.http
+      .get(url('/transitions'))
+      .query({ filter: "kind = 'alias'" });
     expect(body.items).toMatchObject([
       { from: '@champion', to: null, previousVersion: 2 },
       { version: 2 },
@@ -240,8 +260,13 @@ describe('aliases', () => {
     await logVersions(2);
     await promote(1).expect(200);
     const followed = await registry.http.patch(url()).send({ follow: '@champion' }).expect(200);
-    expect(followed.body).toMatchObject({ follow: '@champion', serving: { wanted: null, state: 'none' } });
-    expect((await setAlias('champion', { version: 2 }).expect(200)).body.model.serving.wanted).toBe(2);
+    expect(followed.body).toMatchObject({
+      follow: '@champion',
+      serving: { wanted: null, state: 'none' },
+    });
+    expect((await setAlias('champion', { version: 2 }).expect(200)).body.model.serving.wanted).toBe(
+      2,
+    );
     const unsupported = await logUnsupported();
     await setAlias('champion', { version: unsupported }).expect(409);
     await setAlias('champion', { version: 1 }).expect(200);
@@ -257,7 +282,9 @@ describe('deleting', () => {
   it('spares what is being served', async () => {
     await logVersions(2);
     await promote(1).expect(200);
-    expect((await registry.http.delete(url('/versions/1')).expect(409)).body.code).toBe('FAILED_PRECONDITION');
+    expect((await registry.http.delete(url('/versions/1')).expect(409)).body.code).toBe(
+      'FAILED_PRECONDITION',
+    );
     await registry.http.delete(url('/versions/2')).expect(204);
     await registry.http.delete(url()).expect(409);
     const { body: model } = await registry.http.get(url()).expect(200);
@@ -265,6 +292,9 @@ describe('deleting', () => {
     const history = await registry.http.get(`/api/v1/models/${model.id}/transitions`).expect(200);
     expect(history.body.items).toHaveLength(1);
     await logVersions(1);
-    expect((await registry.http.get(url()).expect(200)).body).toMatchObject({ latestVersion: 1, versionCount: 1 });
+    expect((await registry.http.get(url()).expect(200)).body).toMatchObject({
+      latestVersion: 1,
+      versionCount: 1,
+    });
   });
 });

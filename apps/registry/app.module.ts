@@ -1,7 +1,6 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { artifactsEntities, ArtifactsModule } from '#artifacts';
 import { DatabaseModule } from '#database';
-import { type Config, type Logger, PlatformModule } from '#platform';
 import { registryEntities, RegistryModule } from '#registry';
 import { BlobsController } from './blobs.controller.js';
 import { EventsController } from './events.controller.js';
@@ -12,34 +11,26 @@ import { ModelsController } from './models.controller.js';
 import { ServerController } from './server.controller.js';
 import { ServingController } from './serving.controller.js';
 import { StagesController } from './stages.controller.js';
+import { TestHooksController } from './test-hooks.controller.js';
 import { VersionsController } from './versions.controller.js';
 
 export const entities = [...artifactsEntities, ...registryEntities];
 
 /** The control plane: models, versions, stages, blobs, events, and what serving tells about itself. */
-@Module({})
-export class RegistryAppModule {
-  static with(config: Config, logger: Logger): DynamicModule {
-    return {
-      module: RegistryAppModule,
-      imports: [
-        PlatformModule.with(config, logger),
-        DatabaseModule.with(entities, 'slipway-registry'),
-        ArtifactsModule,
-        RegistryModule,
-      ],
-      controllers: [
-        HealthController,
-        HomeController,
-        ServerController,
-        ModelsController,
-        VersionsController,
-        FilesController,
-        StagesController,
-        ServingController,
-        BlobsController,
-        EventsController,
-      ],
-    };
-  }
-}
+@Module({
+  imports: [DatabaseModule.with(entities, 'slipway-registry'), ArtifactsModule, RegistryModule],
+  controllers: [
+    HealthController,
+    HomeController,
+    ServerController,
+    ModelsController,
+    VersionsController,
+    FilesController,
+    StagesController,
+    ServingController,
+    BlobsController,
+    EventsController,
+    TestHooksController,
+  ],
+})
+export class RegistryAppModule {}

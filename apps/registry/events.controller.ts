@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Controller, Get, Headers, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { Stopping } from '#platform';
 import { EventsService } from '#registry';
 import { Asker, type RequestContext } from './request.js';
 
@@ -11,7 +12,10 @@ const keepAliveEvery = 15_000;
 @ApiTags('events')
 @Controller('api/v1/events')
 export class EventsController {
-  constructor(private readonly events: EventsService) {}
+  constructor(
+    private readonly events: EventsService,
+    private readonly stopping: Stopping,
+  ) {}
 
   /** Server-sent events; `Last-Event-ID` goes on after that event without loss. */
   @Get()
@@ -25,7 +29,8 @@ export class EventsController {
     const gone = new AbortController();
     request.on('close', () => gone.abort());
     response.on('close', () => gone.abort());
-    const events = this.events.follow(context, lastEventId, gone.signal);
+    const ended = AbortSignal.any([gone.signal, this.stopping.signal]);
+    const events = this.events.follow(context, lastEventId, ended);
     // The first step checks Last-Event-ID, so that a wrong one is still answered with a problem document.
     const begin = () => {
       if (response.headersSent) return;

@@ -4,7 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { Response } from 'express';
 import { DataSource } from 'typeorm';
 import { ArtifactStore } from '#artifacts';
-import { Metrics } from '#platform';
+import { Config, isStarting, Metrics } from '#platform';
 
 const checkTimeout = 2000;
 
@@ -16,6 +16,7 @@ export class HealthController {
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly store: ArtifactStore,
     private readonly metrics: Metrics,
+    private readonly config: Config,
   ) {}
 
   /** 200 while the process can answer at all. */
@@ -31,9 +32,10 @@ export class HealthController {
       answers(this.dataSource.query('SELECT 1')),
       answers(this.store.check()),
     ]);
-    const ready = database === 'ok' && store === 'ok';
+    const starting = isStarting(this.config);
+    const ready = database === 'ok' && store === 'ok' && !starting;
     if (!ready) response.setHeader('Retry-After', '1');
-    response.status(ready ? 200 : 503).json({ ready, database, store });
+    response.status(ready ? 200 : 503).json({ ready, database, store, ...(starting ? { starting } : {}) });
   }
 
   @Get('metrics')

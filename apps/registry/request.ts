@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request } from 'express';
-import { contextOf, DomainError, type RequestContext } from '#platform';
+import { contextOf, DomainError, type RequestContext, writeJson } from '#platform';
 
 export type { RequestContext } from '#platform';
 
@@ -25,8 +25,5 @@ export const IfMatch = createParamDecorator((_: unknown, host: ExecutionContext)
 );
 
 function digestOf(request: Request): string {
-  const body = JSON.stringify(request.body ?? null, (_, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : value,
-  );
-  return createHash('sha256').update(`${request.method} ${request.originalUrl}\n${body}`).digest('hex');
+  return createHash('sha256').update(`${request.method} ${request.originalUrl}\n${writeJson(request.body ?? null)}`).digest('hex');
 }

@@ -14,7 +14,11 @@ export class BodyCollector {
 
   /** What is wrong with a request before its body is read. */
   check({ headers }: IncomingMessage): DomainError | undefined {
-    const { 'content-type': type, 'content-encoding': encoding, 'content-length': length } = headers;
+    const {
+      'content-type': type,
+      'content-encoding': encoding,
+      'content-length': length,
+    } = headers;
     if (type !== undefined && type !== 'application/json' && !JSON_TYPE.test(type)) {
       return new DomainError(
         'UNSUPPORTED_MEDIA_TYPE',
@@ -27,11 +31,17 @@ export class BodyCollector {
         `The content encoding is ${JSON.stringify(encoding)}; send the body as it is.`,
       );
     }
-    return length !== undefined && Number(length) > this.limit ? this.#tooLarge(`${length} bytes`) : undefined;
+    return length !== undefined && Number(length) > this.limit
+      ? this.#tooLarge(`${length} bytes`)
+      : undefined;
   }
 
   /** Reads the body; `done` or `failed` is called once, or neither where the client goes away. */
-  collect(request: IncomingMessage, done: (body: Buffer) => void, failed: (error: DomainError) => void): void {
+  collect(
+    request: IncomingMessage,
+    done: (body: Buffer) => void,
+    failed: (error: DomainError) => void,
+  ): void {
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
     let size = 0;
@@ -51,7 +61,11 @@ export class BodyCollector {
       this.#held += chunk.length;
       if (size > this.limit) return refuse(this.#tooLarge(`more than ${this.limit} bytes`));
       if (this.#held > this.heldLimit) {
-        return refuse(new DomainError('UNAVAILABLE', 'Too many large requests at a time. Try again.', { retryAfter: 1 }));
+        return refuse(
+          new DomainError('UNAVAILABLE', 'Too many large requests at a time. Try again.', {
+            retryAfter: 1,
+          }),
+        );
       }
       if (!first) first = chunk;
       else (more ??= [first]).push(chunk);

@@ -40,7 +40,9 @@ export class ConnectionDealer {
       this.#server.once('error', reject);
       this.#server.listen({ port, host, backlog: 1024 }, () => {
         this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.log.error({ err: error }, 'a connection could not be accepted'));
+        this.#server.on('error', (error) =>
+          this.log.error({ err: error }, 'a connection could not be accepted'),
+        );
         resolve((this.#server.address() as AddressInfo).port);
       });
     });

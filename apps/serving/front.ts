@@ -114,7 +114,12 @@ export class Front {
 
   #readiness(): object {
     const models = this.#options.manager.states.filter((state) => state.state !== 'ready');
-    const waiting = models.map(({ model, state, answering, reason }) => ({ model, state, answering, reason }));
+    const waiting = models.map(({ model, state, answering, reason }) => ({
+      model,
+      state,
+      answering,
+      reason,
+    }));
     return { status: this.#ready ? 'ok' : this.draining ? 'stopping' : 'loading', models: waiting };
   }
 
@@ -203,7 +208,13 @@ export class Front {
     }
   }
 
-  #answer(exchange: Exchange, modelName: string, modelVersion: number, id: string | undefined, outputs: Tensor[]): void {
+  #answer(
+    exchange: Exchange,
+    modelName: string,
+    modelVersion: number,
+    id: string | undefined,
+    outputs: Tensor[],
+  ): void {
     if (exchange.ended) return;
     let elements = 0;
     for (const output of outputs) elements += output.data.length;
@@ -225,14 +236,20 @@ export class Front {
     if (problem.status >= 500) {
       const { method, url } = exchange.request;
       const fields = { trace: exchange.id, method, url, status: problem.status };
-      if (problem.code === 'INTERNAL') this.#options.log.error({ ...fields, err: cause }, 'a prediction failed');
+      if (problem.code === 'INTERNAL')
+        this.#options.log.error({ ...fields, err: cause }, 'a prediction failed');
       else this.#options.log.debug(fields, problem.detail);
     }
     const headers: string[] = [];
     if (problem.retryAfter !== undefined) headers.push('retry-after', String(problem.retryAfter));
     if (Array.isArray(problem.allow)) headers.push('allow', problem.allow.join(', '));
     if (problem.status === 401) headers.push('www-authenticate', 'Bearer realm="slipway"');
-    exchange.send(problem.status, JSON.stringify({ ...problem, error: problem.detail }), undefined, headers);
+    exchange.send(
+      problem.status,
+      JSON.stringify({ ...problem, error: problem.detail }),
+      undefined,
+      headers,
+    );
   }
 
   readonly #ended = (exchange: Exchange, status: number): void => {
@@ -240,7 +257,13 @@ export class Front {
     const { version, model } = exchange;
     if (!version) return;
     version.release();
-    this.#options.counts.record(model, version.modelId, version.version, status, performance.now() - exchange.begun);
+    this.#options.counts.record(
+      model,
+      version.modelId,
+      version.version,
+      status,
+      performance.now() - exchange.begun,
+    );
   };
 }
 
@@ -255,6 +278,8 @@ function wrongMethod(method: string | undefined, allow: string[]): DomainError {
 
 /** A fault of the request as the libraries say it, as one that the door says. */
 function expected(error: unknown): unknown {
-  const wrong = error instanceof CodecError || (error instanceof ProgramError && error.code === 'INVALID_INPUT');
+  const wrong =
+    error instanceof CodecError ||
+    (error instanceof ProgramError && error.code === 'INVALID_INPUT');
   return wrong ? DomainError.invalid(error.pointer ?? '', error.message) : error;
 }

@@ -20,7 +20,10 @@ export class ManagerMetrics {
 
   loadFailed(model: string, reason: string): void {
     const key = `${reason}/${model}`;
-    const failures = this.#failures.get(key) ?? { labels: { model, reason: REASONS[reason] ?? reason }, value: 0 };
+    const failures = this.#failures.get(key) ?? {
+      labels: { model, reason: REASONS[reason] ?? reason },
+      value: 0,
+    };
     failures.value++;
     this.#failures.set(key, failures);
   }
@@ -59,7 +62,11 @@ export class ManagerMetrics {
 }
 
 /** The label `reason`, by what kind of retry follows. */
-const REASONS: Record<string, string> = { soon: 'unavailable', later: 'memory', never: 'unloadable' };
+const REASONS: Record<string, string> = {
+  soon: 'unavailable',
+  later: 'memory',
+  never: 'unloadable',
+};
 
 function gauge(name: string, help: string, value: number): MetricJson {
   return { name, help, type: 'gauge', aggregator: 'sum', values: [{ labels: {}, value }] };

@@ -50,6 +50,9 @@ function decode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new DomainError('INVALID_ARGUMENT', `The path has a broken percent-encoding: ${JSON.stringify(part.slice(0, 200))}`);
+    throw new DomainError(
+      'INVALID_ARGUMENT',
+      `The path has a broken percent-encoding: ${JSON.stringify(part.slice(0, 200))}`,
+    );
   }
 }

@@ -2,8 +2,14 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { openArtifactStore } from '#artifacts';
-import { type Config, DomainError, type Logger, Metrics } from '#platform';
-import { DesiredState, type DesiredSnapshot, type MetricJson, ProgramCache, StateReporter } from '#serving';
+import { type Config, DomainError, type Logger } from '#platform';
+import {
+  DesiredState,
+  type DesiredSnapshot,
+  type MetricJson,
+  ProgramCache,
+  StateReporter,
+} from '#serving';
 import pg from 'pg';
 import { AggregatorRegistry } from 'prom-client';
 import { ConnectionDealer } from './connection-dealer.js';
@@ -62,9 +68,13 @@ export class Supervisor {
     this.#cache = new ProgramCache({ folder: join(folder, 'blobs'), store, log });
     const events = {
       message: (worker: WorkerProcess, message: FromWorker) => this.#heard(worker, message),
-      ended: (worker: WorkerProcess, culprit?: { program: string; reason: string }) => this.#ended(worker, culprit),
+      ended: (worker: WorkerProcess, culprit?: { program: string; reason: string }) =>
+        this.#ended(worker, culprit),
     };
-    this.#workers = Array.from({ length: config.SERVING_PROCESSES }, (_, i) => new WorkerProcess(i, events, log));
+    this.#workers = Array.from(
+      { length: config.SERVING_PROCESSES },
+      (_, i) => new WorkerProcess(i, events, log),
+    );
     this.#dealer = new ConnectionDealer(this.#workers, log);
   }
 
@@ -76,10 +86,16 @@ export class Supervisor {
     this.#watch();
     await this.#cache.open();
     const url = config.SERVING_URL.replace(/:0$/, `:${port}`);
-    this.#reporter = new StateReporter({ pool: this.#pool, replica: await this.#replica(), url, log });
+    this.#reporter = new StateReporter({
+      pool: this.#pool,
+      replica: await this.#replica(),
+      url,
+      log,
+    });
     this.#reporter.start();
     this.#desired.onChange(() => this.#broadcast());
     await this.#desired.start();
+    while (!this.#workers.some((worker) => worker.available) && !this.#stopping) await pause(5);
     return port;
   }
 
@@ -180,7 +196,8 @@ export class Supervisor {
   async #hold(worker: WorkerProcess, digest: string): Promise<string> {
     const share = this.#shareOf(worker);
     const path = await this.#cache.hold(digest);
-    if (this.#shares.get(worker) === share) share.holds.set(digest, (share.holds.get(digest) ?? 0) + 1);
+    if (this.#shares.get(worker) === share)
+      share.holds.set(digest, (share.holds.get(digest) ?? 0) + 1);
     else this.#cache.release(digest);
     return path;
   }
@@ -226,7 +243,8 @@ export class Supervisor {
 
   #tell(worker: WorkerProcess): void {
     const { snapshot } = this.#desired;
-    if (snapshot && worker.available) worker.send({ type: 'desired', snapshot: this.#asOfNow(snapshot) });
+    if (snapshot && worker.available)
+      worker.send({ type: 'desired', snapshot: this.#asOfNow(snapshot) });
   }
 
   /** The wish with what PostgreSQL does not know yet, and without what only this process needs. */
@@ -251,10 +269,22 @@ export class Supervisor {
       this.#workers.filter((worker) => worker.available).map((worker) => this.#scrape(worker)),
     );
     const own = [
-      gauge('slipway_serving_processes', 'Serving processes that live', answers.filter((a) => a.length).length),
-      counter('slipway_serving_process_restarts_total', 'Serving processes that froze or died', this.#restarts),
+      gauge(
+        'slipway_serving_processes',
+        'Serving processes that live',
+        answers.filter((a) => a.length).length,
+      ),
+      counter(
+        'slipway_serving_process_restarts_total',
+        'Serving processes that froze or died',
+        this.#restarts,
+      ),
       gauge('slipway_serving_cache_bytes', 'Bytes of the disk cache', this.#cache.size),
-      gauge('slipway_serving_database_up', 'Whether PostgreSQL could be read last', Number(this.#desired.available)),
+      gauge(
+        'slipway_serving_database_up',
+        'Whether PostgreSQL could be read last',
+        Number(this.#desired.available),
+      ),
     ];
     return AggregatorRegistry.aggregate([own, ...answers]).metrics();
   }
@@ -284,7 +314,8 @@ function counter(name: string, help: string, value: number): MetricJson {
 
 function callError(error: unknown): CallError {
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof DomainError) return { code: error.code, message, retryAfter: error.retryAfter };
+  if (error instanceof DomainError)
+    return { code: error.code, message, retryAfter: error.retryAfter };
   return { code: 'INTERNAL', message, retryAfter: undefined };
 }
 

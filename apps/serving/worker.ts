@@ -1,7 +1,14 @@
 import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { checkAccess, createLogger, Metrics, readConfig } from '#platform';
-import { CompartmentPool, type MetricJson, ModelManager, ProgramLoader, RequestCounts, RunMarker } from '#serving';
+import {
+  CompartmentPool,
+  type MetricJson,
+  ModelManager,
+  ProgramLoader,
+  RequestCounts,
+  RunMarker,
+} from '#serving';
 import { Front } from './front.js';
 import { ManagerMetrics } from './manager-metrics.js';
 import type { ToWorker } from './messages.js';
@@ -29,7 +36,8 @@ function startWorker(): void {
     memory,
     timeout,
     // The key of a version begins with the digest of its Program; see ProgramLoader.
-    onQuarantine: (key, reason) => link.send({ type: 'quarantine', program: key.replace(/#.*/, ''), reason }),
+    onQuarantine: (key, reason) =>
+      link.send({ type: 'quarantine', program: key.replace(/#.*/, ''), reason }),
     onEnd: (end) => log.warn(end, `a compartment ${end.reason}`),
   });
   const metrics = new ManagerMetrics();
@@ -95,18 +103,24 @@ function startWorker(): void {
     else if (message.type === 'answer') link.answered(message);
     else if (message.type === 'drain') drain();
     else if (message.type === 'desired') {
-      for (const model of message.snapshot.models) generation = Math.max(generation, model.generation);
+      for (const model of message.snapshot.models)
+        generation = Math.max(generation, model.generation);
       manager.update(message.snapshot);
     } else {
       void processMetrics.getMetricsAsJSON().then((own) => {
-        const all = [...(own as unknown as MetricJson[]), ...counts.metrics(), ...metrics.json(manager)];
+        const all = [
+          ...(own as unknown as MetricJson[]),
+          ...counts.metrics(),
+          ...metrics.json(manager),
+        ];
         link.send({ type: 'metrics', id: message.id, metrics: all });
       });
     }
   });
   process.on('disconnect', () => process.exit(0));
   // The supervisor says when to stop; a signal to the whole group must not cut off requests.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => undefined);
   setInterval(() => link.send({ type: 'beat', ready: manager.ready, generation }), BEAT_EVERY);
   setInterval(() => {
     const minutes = counts.take();

@@ -5,7 +5,7 @@ export const EXIT_CONFIG = 78;
 /** `EX_UNAVAILABLE` of sysexits.h: a port in use, a database or store out of reach. */
 export const EXIT_UNAVAILABLE = 69;
 
-/** Why a process cannot start, in one line that says what to do. */
+/** Why a process cannot start, in one line that says what to do; empty where that has been printed already. */
 export class StartError extends Error {
   constructor(
     message: string,
@@ -24,7 +24,8 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`);
+    const reason = explain(error);
+    if (reason) process.stderr.write(`${reason}\n`);
     process.exit(exitCodeOf(error));
   }
 }

@@ -18,17 +18,8 @@ export function toFloat16(value: number): number {
   return sign | (((exponent + 14) << 10) + mantissa);
 }
 
-export function fromFloat16(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 31;
-  const mantissa = half & 1023;
-  if (exponent === 31) return mantissa ? NaN : sign * Infinity;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  return sign * (1024 + mantissa) * 2 ** (exponent - 25);
-}
-
 /** Bits of the bfloat16 nearest to a number, ties to even; numbers out of range become an infinity. */
-export function toBFloat16(value: number): number {
+export function toBfloat16(value: number): number {
   if (Number.isNaN(value)) return 0x7fc0;
   float[0] = value;
   let word = bits[0] ?? 0;
@@ -42,11 +33,6 @@ export function toBFloat16(value: number): number {
   const high = word >>> 16;
   if (low > 0x8000 || (low === 0x8000 && high & 1)) return high + 1;
   return high;
-}
-
-export function fromBFloat16(half: number): number {
-  bits[0] = half << 16;
-  return float[0] ?? 0;
 }
 
 function roundToEven(value: number): number {

@@ -1,6 +1,5 @@
-import type { Tensor } from '#program';
+import { fromBfloat16, fromFloat16, type Tensor } from '#program';
 import { shortestFloat32 } from './float32-text.js';
-import { fromBFloat16, fromFloat16 } from './half.js';
 import { readTensors, type TensorLimits } from './tensor-reader.js';
 import { base64Of, needsBase64, outgoingParameters } from './tensor-writer.js';
 
@@ -56,7 +55,7 @@ function elementsOf(tensor: Tensor): unknown[] {
   }
   if (dtype === 'BOOL') return Array.from(data, Boolean);
   if (dtype === 'FP16') return Array.from(data, (bits) => floatJson(fromFloat16(bits)));
-  if (dtype === 'BF16') return Array.from(data, (bits) => floatJson(fromBFloat16(bits)));
+  if (dtype === 'BF16') return Array.from(data, (bits) => floatJson(fromBfloat16(bits)));
   if (dtype === 'FP32') return Array.from(data, floatJson);
   return Array.from(data);
 }

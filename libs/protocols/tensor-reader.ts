@@ -1,4 +1,4 @@
-import type { DType, Tensor } from '#program';
+import { type DType, DTYPES, isDType, type Tensor } from '#program';
 import { CodecError, excerpt } from './codec-error.js';
 import { createSink, type TensorSink } from './tensor-sink.js';
 
@@ -7,26 +7,6 @@ export interface TensorLimits {
   maxRows: number;
 }
 
-const DTYPES = new Map<unknown, DType>(
-  (
-    [
-      'BOOL',
-      'UINT8',
-      'UINT16',
-      'UINT32',
-      'UINT64',
-      'INT8',
-      'INT16',
-      'INT32',
-      'INT64',
-      'FP16',
-      'BF16',
-      'FP32',
-      'FP64',
-      'BYTES',
-    ] satisfies DType[]
-  ).map((dtype) => [dtype, dtype]),
-);
 /** ONNX Runtime, NumPy and TensorFlow allow at most 32, 64 and 254 dimensions; models use a handful. */
 const MAX_RANK = 32;
 const MAX_TENSORS = 10_000;
@@ -98,8 +78,8 @@ class TensorReader {
     if (typeof name !== 'string' || name === '') {
       throw this.fault('/name', `is ${excerpt(name)}; expected the name of the tensor`);
     }
-    const dtype = DTYPES.get(json['datatype']);
-    if (dtype === undefined) throw this.unknownDtype(json['datatype']);
+    const dtype = json['datatype'];
+    if (!isDType(dtype)) throw this.unknownDtype(dtype);
     const size = this.readShape(json['shape']);
     const parameters = this.readParameters(json['parameters']);
     const base64 = dtype === 'BYTES' && parameters?.['content_type'] === 'base64';
@@ -258,8 +238,7 @@ class TensorReader {
   }
 
   private unknownDtype(dtype: unknown): CodecError {
-    const known = [...DTYPES.values()].join(', ');
-    return this.fault('/datatype', `is ${excerpt(dtype)}; expected one of ${known}`);
+    return this.fault('/datatype', `is ${excerpt(dtype)}; expected one of ${DTYPES.join(', ')}`);
   }
 
   private shapeText(): string {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { DType, TensorData } from '#program';
 import { excerpt } from './codec-error.js';
-import { toBFloat16, toFloat16 } from './half.js';
+import { toBfloat16, toFloat16 } from './half.js';
 
 /** Takes the elements of one tensor out of parsed JSON and into its typed array, checking each on the way. */
 export interface TensorSink {
@@ -22,7 +22,7 @@ export function createSink(dtype: DType, size: number, base64: boolean): TensorS
     case 'FP16':
       return new HalfSink('FP16', size, toFloat16, 0x7c00);
     case 'BF16':
-      return new HalfSink('BF16', size, toBFloat16, 0x7f80);
+      return new HalfSink('BF16', size, toBfloat16, 0x7f80);
     case 'INT64':
       return new BigIntSink('INT64', new BigInt64Array(size), -(2n ** 63n), 2n ** 63n - 1n);
     case 'UINT64':
@@ -242,18 +242,19 @@ class BoolSink implements TensorSink {
 }
 
 class BytesSink implements TensorSink {
-  readonly data: (string | Uint8Array)[];
+  readonly data: (string | Uint8Array | null)[];
 
   constructor(
     size: number,
     private readonly base64: boolean,
   ) {
-    this.data = Array.from({ length: size }, () => '');
+    this.data = Array.from({ length: size }, () => null);
   }
 
   fill(values: readonly unknown[], offset: number): number {
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
+      if (value === null) continue;
       if (typeof value !== 'string') return i;
       const element = this.base64 ? fromBase64(value) : wellFormed(value);
       if (element === undefined) return i;
@@ -264,7 +265,7 @@ class BytesSink implements TensorSink {
 
   explain(value: unknown): string {
     if (typeof value !== 'string') {
-      return `is ${excerpt(value)}; BYTES takes strings${this.base64 ? ' of base64' : ''}`;
+      return `is ${excerpt(value)}; BYTES takes strings${this.base64 ? ' of base64' : ''} and null`;
     }
     if (this.base64) return `is ${excerpt(value)}, which is not base64 (RFC 4648 section 4)`;
     return 'has half of a surrogate pair, which no UTF-8 text has; send other bytes as base64 with the parameter "content_type": "base64"';

@@ -1,6 +1,7 @@
-import type { Tensor } from '#program';
+import { fromBfloat16, fromFloat16, type Tensor } from '#program';
 import { shortestFloat32 } from './float32-text.js';
-import { fromBFloat16, fromFloat16 } from './half.js';
+
+type BytesElement = string | Uint8Array | null;
 
 /**
  * V2 tensors as JSON text: floats read back to the same value, NaN and the infinities are strings, 64-bit integers have all
@@ -28,8 +29,9 @@ export function outgoingParameters(tensor: Tensor): Record<string, unknown> | un
   return needsBase64(tensor) ? { ...tensor.parameters, content_type: 'base64' } : tensor.parameters;
 }
 
-/** The bytes of a BYTES tensor as base64. */
-export function base64Of(element: string | Uint8Array): string {
+/** An element of a BYTES tensor as base64; null where it is missing. */
+export function base64Of(element: BytesElement): string | null {
+  if (element === null) return null;
   if (typeof element === 'string') return Buffer.from(element).toString('base64');
   return Buffer.from(element.buffer, element.byteOffset, element.byteLength).toString('base64');
 }
@@ -37,7 +39,7 @@ export function base64Of(element: string | Uint8Array): string {
 export function needsBase64({ dtype, data, parameters }: Tensor): boolean {
   if (dtype !== 'BYTES') return false;
   if (parameters?.['content_type'] === 'base64') return true;
-  return Array.isArray(data) && data.some((element) => typeof element !== 'string');
+  return Array.isArray(data) && data.some((element) => element instanceof Uint8Array);
 }
 
 function writeTensor(tensor: Tensor): string {
@@ -57,7 +59,7 @@ function writeData(tensor: Tensor): string {
     case 'FP16':
       return joinFloats(Float32Array.from(data, fromFloat16), shortestFloat32);
     case 'BF16':
-      return joinFloats(Float32Array.from(data, fromBFloat16), shortestFloat32);
+      return joinFloats(Float32Array.from(data, fromBfloat16), shortestFloat32);
     case 'BOOL':
       return Array.from(data, (bit) => (bit ? 'true' : 'false')).join(',');
     default:
@@ -65,7 +67,7 @@ function writeData(tensor: Tensor): string {
   }
 }
 
-function joinBytes(data: readonly (string | Uint8Array)[], base64: boolean): string {
+function joinBytes(data: readonly BytesElement[], base64: boolean): string {
   return data.map((element) => JSON.stringify(base64 ? base64Of(element) : element)).join(',');
 }
 

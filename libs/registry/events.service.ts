@@ -26,7 +26,6 @@ interface Position {
   id: number;
 }
 
-const keptFor = '7 days';
 const pollEvery = 1000;
 const batch = 500;
 
@@ -60,11 +59,6 @@ export class EventsService {
       }
       if (rows.length < batch) await this.somethingHappens(signal);
     }
-  }
-
-  /** Removes events that were kept long enough. */
-  async removeOld(): Promise<void> {
-    await this.dataSource.query(`DELETE FROM event WHERE at < now() - interval '${keptFor}'`);
   }
 
   private after(context: RequestContext, position: Position): Promise<EventRow[]> {

@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
-import { DomainError, type RequestContext } from '#platform';
-import { type FieldTable, type ListRequest, type Page, listRows } from '#search';
+import { DomainError, type RequestContext, writeJson } from '#platform';
+import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
 import { checkEtag, etagOf } from './etag.js';
 import { recordEvent } from './events.js';
@@ -88,11 +88,11 @@ const columns = `m.id, m.name, m.description, m.tags, m.metadata, m.follow, m.re
   (SELECT count(*)::int FROM model_version v WHERE v.model_id = m.id AND v.deleted_at IS NULL) AS "versionCount",
   d.wanted, d.version AS deployed, d.generation, ${observedSql} AS observed`;
 
-const from = `registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary'`;
+const table = `registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary'`;
 
 /** What `?filter=` and `?order=` of models may name. */
 const fields: FieldTable = {
-  name: { kind: 'string', sql: 'm.name' },
+  name: { kind: 'string', sql: 'm.name COLLATE "C"', notNull: true },
   description: { kind: 'string', sql: 'm.description' },
   follow: { kind: 'string', sql: 'm.follow' },
   createdAt: { kind: 'time', sql: 'm.created_at' },
@@ -153,7 +153,7 @@ export class ModelsService {
 
   async get(context: RequestContext, id: string): Promise<ModelView> {
     const [row] = await this.dataSource.query<ModelRow[]>(
-      `SELECT ${columns} FROM ${from} WHERE m.id = $1 AND m.workspace = $2`,
+      `SELECT ${columns} FROM ${table} WHERE m.id = $1 AND m.workspace = $2`,
       [id, context.workspace],
     );
     if (!row) throw DomainError.notFound('The model');
@@ -164,12 +164,12 @@ export class ModelsService {
   async list(context: RequestContext, request: ListRequest): Promise<Page<ModelView>> {
     const page = await listRows<ModelRow>(this.dataSource, {
       select: columns,
-      from,
+      from: table,
       where: `m.workspace = $1 AND m.deleted_at IS NULL AND m.tags->>'mlflow.prompt.is_prompt' IS DISTINCT FROM 'true'`,
       values: [context.workspace],
       fields,
       defaultOrder: 'name',
-      tie: { kind: 'string', sql: 'm.id::text' },
+      tie: [{ kind: 'uuid', sql: 'm.id' }],
       request,
     });
     return { ...page, items: page.items.map(view) };
@@ -199,7 +199,7 @@ export class ModelsService {
           changes.name,
           changes.description,
           mergeTags(model.tags, changes.tags),
-          changes.metadata,
+          changes.metadata && writeJson(changes.metadata),
           changes.follow,
         ],
       );
@@ -249,7 +249,7 @@ export async function createModel(
   const [row] = await manager.query<{ id: string }[]>(
     `INSERT INTO registered_model (workspace, name, description, tags, metadata, created_by)
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace, name) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
-    [context.workspace, name, description, tags, metadata, context.actor],
+    [context.workspace, name, description, tags, writeJson(metadata), context.actor],
   );
   if (row) await recordEvent(manager, context, { kind: 'model.created', modelId: row.id, model: name });
   return row?.id;

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { ArtifactsModule } from '#artifacts';
 import { CompileService } from './compile.service.js';
 import { EventsService } from './events.service.js';
+import { Housekeeping } from './housekeeping.js';
 import { LineageService } from './lineage.service.js';
 import { ModelsService } from './models.service.js';
 import { Notifications } from './notifications.js';
@@ -23,7 +24,7 @@ const services = [
 
 @Module({
   imports: [ArtifactsModule],
-  providers: [Notifications, ...services],
+  providers: [Notifications, Housekeeping, ...services],
   exports: services,
 })
 export class RegistryModule {}

@@ -229,7 +229,7 @@ export class StagesService {
       values: [id],
       fields: transitionFields,
       defaultOrder: '-id',
-      tie: { kind: 'number', sql: 'id' },
+      tie: [{ kind: 'number', sql: 'id' }],
       request,
     });
     return { ...page, items: page.items.map(transitionView) };

@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
-import { DomainError, type RequestContext } from '#platform';
+import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Signature } from '#program';
 import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { compileChannel } from './compile-queue.js';
@@ -125,7 +125,7 @@ const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tag
      FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files,
   ${lineageSql} AS lineage`;
 
-const from = 'model_version v JOIN registered_model m ON m.id = v.model_id';
+const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
 
 /** What `?filter=` and `?order=` of versions may name. */
 const fields: FieldTable = {
@@ -169,7 +169,7 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const { where, values } = referenceSql(reference);
     const [row] = await this.dataSource.query<VersionRow[]>(
-      `SELECT ${columns} FROM ${from} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      `SELECT ${columns} FROM ${table} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
       [id, ...values],
     );
     if (!row) throw noVersion(model, reference);
@@ -198,12 +198,12 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
       select: columns,
-      from,
+      from: table,
       where: 'v.model_id = $1 AND v.deleted_at IS NULL',
       values: [id],
       fields,
       defaultOrder: '-version',
-      tie: { kind: 'number', sql: 'v.version' },
+      tie: [{ kind: 'number', sql: 'v.version' }],
       request,
     });
     return { ...page, items: page.items.map(view) };
@@ -223,7 +223,7 @@ export class VersionsService {
       await manager.query(
         `UPDATE model_version SET description = coalesce($2, description), tags = $3, metadata = coalesce($4, metadata),
            revision = revision + 1, updated_at = now() WHERE id = $1`,
-        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata],
+        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata && writeJson(changes.metadata)],
       );
       await recordEvent(manager, context, {
         kind: 'version.updated',
@@ -297,10 +297,10 @@ export class VersionsService {
         number,
         version.description ?? '',
         version.tags ?? {},
-        version.metadata ?? {},
+        writeJson(version.metadata ?? {}),
         version.format ?? null,
         version.signature ?? null,
-        version.inputExample ?? null,
+        version.inputExample ? writeJson(version.inputExample) : null,
         version.metrics ?? {},
         version.params ?? {},
         digest,

@@ -3,9 +3,7 @@ import { nearest } from '#platform';
 /** What a column holds, and so how a filter compares it and how a cursor writes it. */
 export type ColumnKind =
   | 'string'
-  /** smallint, integer, bigint */
-  | 'integer'
-  /** double precision, numeric */
+  /** integer, bigint, double precision, numeric; not real, whose text is not its value as float64 */
   | 'number'
   /** timestamptz; filters give epoch milliseconds (MLflow) or RFC 3339 */
   | 'time'
@@ -33,7 +31,7 @@ export interface MapSpec {
 export type FieldSpec = ColumnSpec | MapSpec;
 
 /** What a list can be filtered and ordered by: names as clients write them. Two names may have the same column. */
-export type Fields = Readonly<Record<string, FieldSpec>>;
+export type FieldTable = Readonly<Record<string, FieldSpec>>;
 
 /** A field that somebody named: the name as the table has it, and the key inside a map. */
 export interface FieldReference {
@@ -46,7 +44,7 @@ export function isMap(spec: FieldSpec): spec is MapSpec {
 }
 
 /** The spec of a reference that `resolveField` made from the same table. */
-export function specOf(fields: Fields, { field }: FieldReference): FieldSpec {
+export function specOf(fields: FieldTable, { field }: FieldReference): FieldSpec {
   const spec = Object.hasOwn(fields, field) ? fields[field] : undefined;
   if (spec === undefined) throw new Error(`the table of fields has no ${field}`);
   return spec;
@@ -66,7 +64,10 @@ const MAP_PREFIXES = new Map<string, MapKind>([
 const PLAIN_PREFIXES = new Set(['attribute', 'attributes', 'attr', 'run']);
 
 /** The field that a dotted path names, or a sentence that says why there is none. */
-export function resolveField(parts: readonly string[], fields: Fields): FieldReference | string {
+export function resolveField(
+  parts: readonly string[],
+  fields: FieldTable,
+): FieldReference | string {
   const [first = '', ...rest] = parts;
   const map = MAP_PREFIXES.get(first);
   const field = map && Object.keys(fields).find((name) => fields[name]?.kind === map);
@@ -82,7 +83,7 @@ export function resolveField(parts: readonly string[], fields: Fields): FieldRef
   return unknownField((names[0] ?? parts).join('.'), fields);
 }
 
-function unknownField(name: string, fields: Fields): string {
+function unknownField(name: string, fields: FieldTable): string {
   const known = Object.entries(fields).map(([field, spec]) =>
     isMap(spec) ? `${spec.kind}.<key>` : field,
   );

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DomainError } from '#platform';
-import { type Fields, parseFilter, parseOrder, toSql } from './index.js';
+import { type FieldTable, parseFilter, parseOrder, toSql } from './index.js';
 
-const fields: Fields = {
+const fields: FieldTable = {
   name: { kind: 'string', sql: 'm.name', notNull: true },
-  version: { kind: 'integer', sql: 'v.version' },
+  version: { kind: 'number', sql: 'v.version' },
   size: { kind: 'number', sql: 'v.size' },
   createdAt: { kind: 'time', sql: 'v.created_at' },
   'Run Name': { kind: 'string', sql: 'v.run' },

@@ -1,5 +1,11 @@
 import { DomainError } from '#platform';
-import { type Fields, type FieldReference, type FieldSpec, resolveField, specOf } from './field.js';
+import {
+  type FieldTable,
+  type FieldReference,
+  type FieldSpec,
+  resolveField,
+  specOf,
+} from './field.js';
 import { literal } from './literal.js';
 import { Scanner } from './scanner.js';
 
@@ -34,7 +40,7 @@ const MAX_CONDITIONS = 100;
  *
  * @throws DomainError INVALID_ARGUMENT that says where, what was expected, and which fields there are.
  */
-export function parseFilter(text: string | undefined, fields: Fields): Condition[] {
+export function parseFilter(text: string | undefined, fields: FieldTable): Condition[] {
   if (text === undefined) return [];
   if (text.length > MAX_LENGTH) {
     throw DomainError.invalid(
@@ -58,7 +64,7 @@ export function parseFilter(text: string | undefined, fields: Fields): Condition
   return conditions;
 }
 
-function readCondition(scanner: Scanner, fields: Fields): Condition {
+function readCondition(scanner: Scanner, fields: FieldTable): Condition {
   const start = scanner.position;
   const path = scanner.takePath();
   if (path === undefined) {
@@ -110,7 +116,6 @@ function comparatorsOf({ kind }: FieldSpec): Comparator[] {
     case 'tags':
     case 'params':
       return [...EQUALITY, ...PATTERNS, ...ANY_KIND];
-    case 'integer':
     case 'number':
     case 'time':
     case 'metrics':

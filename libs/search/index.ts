@@ -2,14 +2,22 @@ export type {
   ColumnKind,
   ColumnSpec,
   FieldReference,
-  Fields,
+  FieldTable,
   FieldSpec,
   MapKind,
   MapSpec,
 } from './field.js';
 export { type Comparator, type Condition, parseFilter } from './filter.js';
 export { cursorSql, type CursorValues, decodeCursor, encodeCursor, keysetSql } from './keyset.js';
-export { listQuery, type ListQuery, type ListRequest, type Page } from './list-query.js';
+export {
+  type List,
+  listQuery,
+  type ListQuery,
+  type ListRequest,
+  listRows,
+  type Page,
+  type RowSource,
+} from './list-rows.js';
 export {
   orderSql,
   type OrderTerm,
@@ -19,4 +27,4 @@ export {
   type TieBreaker,
 } from './order.js';
 export { Parameters } from './parameters.js';
-export { type SqlFragment, toSql } from './sql.js';
+export { toSql } from './sql.js';

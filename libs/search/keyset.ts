@@ -1,5 +1,6 @@
 import { DomainError } from '#platform';
 import type { ColumnKind } from './field.js';
+import { numberCast } from './literal.js';
 import type { SortKey } from './order.js';
 import type { Parameters } from './parameters.js';
 
@@ -71,7 +72,10 @@ export function keysetSql(
 ): string {
   const bound = keys.map((key, i) => {
     const value = values[i] ?? null;
-    return { ...key, value: value === null ? null : parameters.add(value, CASTS[key.kind]) };
+    return {
+      ...key,
+      value: value === null ? null : parameters.add(value, castOf(key.kind, value)),
+    };
   });
   const [first] = bound;
   const alike = bound.every(
@@ -107,13 +111,18 @@ function behindSql({
 /** Node takes 16 KiB of request line and headers together. */
 const MAX_LENGTH = 15_000;
 
-const CASTS: Record<ColumnKind, string> = {
-  string: 'text',
-  integer: 'bigint',
-  number: 'numeric',
-  time: 'timestamptz',
-  uuid: 'uuid',
-};
+function castOf(kind: ColumnKind, value: string): string {
+  switch (kind) {
+    case 'string':
+      return 'text';
+    case 'number':
+      return numberCast(value);
+    case 'time':
+      return 'timestamptz';
+    case 'uuid':
+      return 'uuid';
+  }
+}
 
 function textSql({ sql, kind }: SortKey): string {
   if (kind !== 'time') return `${sql}::text`;
@@ -123,8 +132,6 @@ function textSql({ sql, kind }: SortKey): string {
 
 const READABLE: Record<ColumnKind, (value: string) => boolean> = {
   string: (value) => !value.includes('\0'),
-  integer: (value) =>
-    /^-?\d{1,19}$/.test(value) && BigInt.asIntN(64, BigInt(value)) === BigInt(value),
   number: (value) =>
     value.length < 500 && /^(?:NaN|-?Infinity|-?\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?)$/.test(value),
   time: isTime,

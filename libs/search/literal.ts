@@ -19,7 +19,6 @@ export function literal(
       return make('a string in quotes', text);
     case 'uuid':
       return make('an id in quotes', text?.toLowerCase());
-    case 'integer':
     case 'number':
     case 'metrics':
       return make('a number without quotes', number && numberText(number));

@@ -1,9 +1,8 @@
 import { DomainError } from '#platform';
 import {
   type ColumnKind,
-  type ColumnSpec,
   type FieldReference,
-  type Fields,
+  type FieldTable,
   resolveField,
   specOf,
 } from './field.js';
@@ -15,8 +14,10 @@ export interface OrderTerm extends FieldReference {
   descending: boolean;
 }
 
-/** A column that ends every order, so that no two rows are equal in it. */
-export interface TieBreaker extends ColumnSpec {
+/** A column that ends every order, so that no two rows are equal in it; NULL in no row. */
+export interface TieBreaker {
+  kind: ColumnKind;
+  sql: string;
   descending?: boolean;
 }
 
@@ -40,7 +41,7 @@ const MAX_TERMS = 5;
  */
 export function parseOrder(
   text: string | readonly string[] | undefined,
-  fields: Fields,
+  fields: FieldTable,
 ): OrderTerm[] {
   const terms: OrderTerm[] = [];
   for (const part of typeof text === 'string' ? [text] : (text ?? [])) {
@@ -62,15 +63,16 @@ export function parseOrder(
 /** The expressions to sort by: those of the terms, then the tie-breakers that are not among them. */
 export function sortKeys(
   terms: readonly OrderTerm[],
-  fields: Fields,
+  fields: FieldTable,
   tie: readonly TieBreaker[],
   parameters: Parameters,
 ): SortKey[] {
   const keys = terms.flatMap((term) => keysOf(term, fields, parameters));
-  for (const { sql, kind, notNull = false, descending = false } of tie) {
-    if (!keys.some((key) => key.sql === `(${sql})`)) {
-      keys.push({ sql: `(${sql})`, kind, descending, nullable: !notNull });
-    }
+  for (const { kind, descending = false, ...column } of tie) {
+    const sql = `(${column.sql})`;
+    const own = keys.find((key) => key.sql === sql);
+    if (own === undefined) keys.push({ sql, kind, descending, nullable: false });
+    else own.nullable = false;
   }
   return keys;
 }
@@ -85,7 +87,7 @@ export function orderSql(keys: readonly SortKey[]): string {
     .join(', ');
 }
 
-function readTerm(scanner: Scanner, fields: Fields, before: readonly OrderTerm[]): OrderTerm {
+function readTerm(scanner: Scanner, fields: FieldTable, before: readonly OrderTerm[]): OrderTerm {
   const start = scanner.position;
   if (before.length === MAX_TERMS) throw scanner.fault(`it has more than ${MAX_TERMS} fields`);
   const minus = scanner.take('-');
@@ -105,7 +107,7 @@ function readTerm(scanner: Scanner, fields: Fields, before: readonly OrderTerm[]
 /** Characters of a tag or param that count in an order, so that cursors stay short enough for a URL. */
 const SORTED_LENGTH = 200;
 
-function keysOf(term: OrderTerm, fields: Fields, parameters: Parameters): SortKey[] {
+function keysOf(term: OrderTerm, fields: FieldTable, parameters: Parameters): SortKey[] {
   const spec = specOf(fields, term);
   const { descending } = term;
   switch (spec.kind) {
@@ -120,7 +122,7 @@ function keysOf(term: OrderTerm, fields: Fields, parameters: Parameters): SortKe
       const value = metricSql(spec.sql, parameters.add(term.key ?? '', 'text'));
       const rank = `(CASE WHEN ${value} IS NULL THEN 2 WHEN ${value} = 'NaN' THEN 1 ELSE 0 END)`;
       return [
-        { sql: rank, kind: 'integer', descending: false, nullable: false },
+        { sql: rank, kind: 'number', descending: false, nullable: false },
         { sql: value, kind: 'number', descending, nullable: true },
       ];
     }

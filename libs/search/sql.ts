@@ -1,12 +1,7 @@
-import { type Fields, isMap, specOf } from './field.js';
+import { type FieldTable, isMap, specOf } from './field.js';
 import type { Comparator, Condition } from './filter.js';
 import { numberCast } from './literal.js';
 import { Parameters } from './parameters.js';
-
-export interface SqlFragment {
-  sql: string;
-  values: unknown[];
-}
 
 /**
  * The conditions as SQL, true for all rows where there are none. Everything that came from outside is a parameter.
@@ -19,7 +14,7 @@ export interface SqlFragment {
  */
 export function toSql(
   conditions: readonly Condition[],
-  fields: Fields,
+  fields: FieldTable,
   first = 1,
 ): { where: string; values: unknown[] } {
   const parameters = new Parameters(first);
@@ -29,7 +24,7 @@ export function toSql(
 
 export function whereSql(
   conditions: readonly Condition[],
-  fields: Fields,
+  fields: FieldTable,
   parameters: Parameters,
 ): string {
   if (conditions.length === 0) return 'TRUE';
@@ -42,7 +37,7 @@ export function metricSql(map: string, key: string): string {
   return `(CASE WHEN jsonb_typeof((${map}) -> ${key}) = 'number' OR ${value} IN ('NaN', 'Infinity', '-Infinity') THEN (${value})::numeric END)`;
 }
 
-function conditionSql(condition: Condition, fields: Fields, parameters: Parameters): string {
+function conditionSql(condition: Condition, fields: FieldTable, parameters: Parameters): string {
   const spec = specOf(fields, condition);
   const { comparator, operand } = condition;
   const key = condition.key === undefined ? '' : parameters.add(condition.key, 'text');
@@ -65,7 +60,6 @@ function conditionSql(condition: Condition, fields: Fields, parameters: Paramete
     }
     case 'metrics':
       return metricConditionSql(metricSql(spec.sql, key), comparator, operand, parameters);
-    case 'integer':
     case 'number':
       return compareSql(text, comparator, operand, parameters, numberCast);
     case 'time':

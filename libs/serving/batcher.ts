@@ -65,7 +65,7 @@ export class Batcher {
   readonly #running = new Set<Job[]>();
   readonly #maxRunning: number;
   #armed = false;
-  #sweeper: NodeJS.Timeout | undefined;
+  #sweeping = false;
   #sliceRows: number;
   #msPerRow = 0;
   readonly #flushBound = (): void => this.#flush();
@@ -81,7 +81,9 @@ export class Batcher {
   /** @throws DomainError UNAVAILABLE where too many requests wait already */
   submit(job: Job): void {
     if (this.#queue.length + this.#cut.length >= this.#maxQueued) {
-      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', { retryAfter: 1 });
+      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', {
+        retryAfter: 1,
+      });
     }
     this.#queue.push(job);
     if (!this.#full) this.#arm();
@@ -129,7 +131,12 @@ export class Batcher {
         continue;
       }
       if (batch.length) {
-        if (!this.#target.rowwise || rows + job.rows > this.#sliceRows || !sameNames(job.outputs, wanted)) break;
+        if (
+          !this.#target.rowwise ||
+          rows + job.rows > this.#sliceRows ||
+          !sameNames(job.outputs, wanted)
+        )
+          break;
       }
       wanted ??= job.outputs;
       batch.push(job);
@@ -144,12 +151,13 @@ export class Batcher {
   #start(jobs: Job[]): void {
     const [first] = jobs;
     if (!first) return;
-    const inputs = jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
+    const inputs =
+      jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
     let deadline = first.deadline;
     for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
     let result: Tensor[] | Promise<Tensor[]>;
     try {
-      result = this.#run(inputs, first.outputs, deadline, jobs);
+      result = this.#run(inputs, first.outputs, deadline);
     } catch (error) {
       this.#failed(jobs, error);
       return;
@@ -176,16 +184,14 @@ export class Batcher {
     );
   }
 
-  #run(inputs: Tensor[], outputs: string[], deadline: number, jobs: Job[]): Tensor[] | Promise<Tensor[]> {
+  #run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]> {
     const started = performance.now();
     this.#options.begin?.();
     try {
       return this.#target.run(inputs, outputs, deadline);
     } finally {
       this.#options.end?.();
-      let rows = 0;
-      for (const job of jobs) rows += job.rows;
-      this.#learn(Math.min(rows, this.#sliceRows), performance.now() - started);
+      this.#learn(inputs[0]?.shape[0] ?? 1, performance.now() - started);
     }
   }
 
@@ -199,7 +205,8 @@ export class Batcher {
 
   #slices(job: Job): Tensor[][] {
     const counts: number[] = [];
-    for (let left = job.rows; left > 0; left -= this.#sliceRows) counts.push(Math.min(left, this.#sliceRows));
+    for (let left = job.rows; left > 0; left -= this.#sliceRows)
+      counts.push(Math.min(left, this.#sliceRows));
     return this.#options.splitRows(job.inputs, counts);
   }
 
@@ -213,8 +220,9 @@ export class Batcher {
       return;
     }
     try {
-      const outputs = this.#run(inputs, job.outputs, job.deadline, [job]);
-      if (outputs instanceof Promise) throw new TypeError('a synchronous version answered with a promise');
+      const outputs = this.#run(inputs, job.outputs, job.deadline);
+      if (outputs instanceof Promise)
+        throw new TypeError('a synchronous version answered with a promise');
       results.push(outputs);
       if (rest.length) {
         // The next one gets its slice: long requests share the time evenly.
@@ -253,13 +261,19 @@ export class Batcher {
       if (!this.#alive(job, now)) continue;
       let result: Tensor[] | Promise<Tensor[]>;
       try {
-        result = this.#run(job.inputs, job.outputs, job.deadline, [job]);
+        result = this.#run(job.inputs, job.outputs, job.deadline);
       } catch (cause) {
         job.failed(cause);
         continue;
       }
-      if (result instanceof Promise) result.then(job.done, job.failed);
-      else job.done(result);
+      if (result instanceof Promise) {
+        result.then(
+          (outputs) => job.done(outputs),
+          (cause: unknown) => job.failed(cause),
+        );
+      } else {
+        job.done(result);
+      }
     }
   }
 
@@ -272,10 +286,13 @@ export class Batcher {
 
   /** While a run is under way elsewhere, says 504 to those whose time is over. */
   #sweep(): void {
-    this.#sweeper ??= setTimeout(() => {
-      this.#sweeper = undefined;
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    setTimeout(() => {
+      this.#sweeping = false;
       const now = Date.now();
-      for (const jobs of this.#running) for (const job of jobs) if (job.deadline <= now) job.failed(late());
+      for (const jobs of this.#running)
+        for (const job of jobs) if (job.deadline <= now) job.failed(late());
       this.#queue = this.#queue.filter((job) => this.#alive(job, now));
       if (this.#running.size) this.#sweep();
     }, SWEEP_EVERY);
@@ -291,11 +308,17 @@ function joined(tensors: Tensor[], slice: Tensor[]): Tensor[] {
 }
 
 function late(): DomainError {
-  return new DomainError('DEADLINE_EXCEEDED', 'The prediction took longer than PREDICT_TIMEOUT allows.');
+  return new DomainError(
+    'DEADLINE_EXCEEDED',
+    'The prediction took longer than PREDICT_TIMEOUT allows.',
+  );
 }
 
 function isOutage(error: unknown): boolean {
-  return error instanceof DomainError && (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED');
+  return (
+    error instanceof DomainError &&
+    (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED')
+  );
 }
 
 function sameNames(a: string[], b: string[] | undefined): boolean {

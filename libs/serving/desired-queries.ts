@@ -60,7 +60,8 @@ export function resolveQuery(
   word: VersionWord | undefined,
 ): { name: string; text: string; values: unknown[] } {
   const kind = word?.kind ?? 'followed';
-  const value = word && (word.kind === 'number' ? word.number : word.kind === 'alias' ? word.alias : null);
+  const value =
+    word && (word.kind === 'number' ? word.number : word.kind === 'alias' ? word.alias : null);
   return {
     name: `slipway-serving-resolve-${kind}`,
     text: `

@@ -119,7 +119,9 @@ export class DesiredState implements VersionResolver {
 
   #schedule(): void {
     if (this.#closed) return;
-    const pause = this.#failures ? Math.min(LONGEST_PAUSE, 250 * 2 ** Math.min(this.#failures, 10)) : POLL_EVERY;
+    const pause = this.#failures
+      ? Math.min(LONGEST_PAUSE, 250 * 2 ** Math.min(this.#failures, 10))
+      : POLL_EVERY;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.refresh(), pause * (0.9 + 0.2 * Math.random()));
   }
@@ -141,7 +143,10 @@ export class DesiredState implements VersionResolver {
       if (this.#closed) return;
       this.#failures++;
       if (this.available || this.#failures === 1) {
-        this.#options.log.warn({ err: error }, 'PostgreSQL cannot be read: serving what was last known');
+        this.#options.log.warn(
+          { err: error },
+          'PostgreSQL cannot be read: serving what was last known',
+        );
       }
       this.available = false;
     }
@@ -202,7 +207,8 @@ export class DesiredState implements VersionResolver {
         words: this.#words.get(row.model_id) ?? {},
       });
     }
-    for (const known of this.#examples.keys()) if (!followed.has(known)) this.#examples.delete(known);
+    for (const known of this.#examples.keys())
+      if (!followed.has(known)) this.#examples.delete(known);
     snapshot.gone = [...gone];
     return snapshot;
   }
@@ -226,7 +232,10 @@ export class DesiredState implements VersionResolver {
         await writeAtomically(this.#options.file, this.#text);
       })
       .catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, 'the snapshot for a start without PostgreSQL cannot be written');
+        this.#options.log.warn(
+          { err: error },
+          'the snapshot for a start without PostgreSQL cannot be written',
+        );
       });
   }
 
@@ -269,7 +278,9 @@ export class DesiredState implements VersionResolver {
       );
     }
     if (this.#running.size >= LOOKUPS) {
-      throw new DomainError('UNAVAILABLE', 'Too many lookups of models are waiting. Try again.', { retryAfter: 1 });
+      throw new DomainError('UNAVAILABLE', 'Too many lookups of models are waiting. Try again.', {
+        retryAfter: 1,
+      });
     }
     if (!this.available) return this.#lookUpLastKnown(model, word);
     let rows: ResolveRow[];
@@ -298,7 +309,8 @@ export class DesiredState implements VersionResolver {
       const found =
         word === String(target.version)
           ? target
-          : Object.values(words).find((named) => String(named.version) === word) ?? words[word ?? ''];
+          : (Object.values(words).find((named) => String(named.version) === word) ??
+            words[word ?? '']);
       if (word === undefined) return { modelId, workspace, model: name, target: null };
       if (found?.program) return { modelId, workspace, model: name, target: found };
     }
@@ -328,7 +340,13 @@ interface DesiredRow extends TargetRow {
   words: WordRow[] | null;
 }
 
-type WordRow = [word: string, version: number, versionId: string, program: string | null, quarantine: string | null];
+type WordRow = [
+  word: string,
+  version: number,
+  versionId: string,
+  program: string | null,
+  quarantine: string | null,
+];
 
 interface ResolveRow extends Omit<TargetRow, 'version_id' | 'version'> {
   model_id: string;
@@ -369,13 +387,19 @@ function resolutionOf(row: ResolveRow, word: string | undefined): Resolution {
     return { modelId, workspace, model, target: null };
   }
   if (versionId === null || version === null) {
-    const newest = row.last_version ? `Its newest number is ${row.last_version}.` : 'It has no version yet.';
+    const newest = row.last_version
+      ? `Its newest number is ${row.last_version}.`
+      : 'It has no version yet.';
     throw DomainError.notFound(`Version ${word} of model ${name}`, newest);
   }
   if (row.serving_state === 'pending') {
-    throw new DomainError('UNAVAILABLE', `Version ${version} of model ${name} is still being checked. Try again.`, {
-      retryAfter: 1,
-    });
+    throw new DomainError(
+      'UNAVAILABLE',
+      `Version ${version} of model ${name} is still being checked. Try again.`,
+      {
+        retryAfter: 1,
+      },
+    );
   }
   if (row.serving_state !== 'servable' || !row.program_digest) {
     throw new DomainError(
@@ -383,16 +407,27 @@ function resolutionOf(row: ResolveRow, word: string | undefined): Resolution {
       `Version ${version} of model ${name} is not servable: ${row.serving_reason ?? row.serving_state ?? 'no reason is known'}`,
     );
   }
-  return { modelId, workspace, model, target: targetOf({ ...row, version, version_id: versionId }, row.example) };
+  return {
+    modelId,
+    workspace,
+    model,
+    target: targetOf({ ...row, version, version_id: versionId }, row.example),
+  };
 }
 
 /** A model that has no version to answer with, said so that the reader knows what to do. */
 export function followsNothing(model: string, follow: string, lastVersion: number): DomainError {
-  const what = follow === 'production' ? 'no version of it is in Production' : `its alias ${follow} names no version`;
+  const what =
+    follow === 'production'
+      ? 'no version of it is in Production'
+      : `its alias ${follow} names no version`;
   const next = lastVersion
     ? `Promote one, or ask for one by number: /v2/models/${encodeURIComponent(model)}/versions/${lastVersion}.`
     : 'It has no version yet.';
-  return new DomainError('NOT_FOUND', `Model ${JSON.stringify(model)} follows nothing: ${what}. ${next}`);
+  return new DomainError(
+    'NOT_FOUND',
+    `Model ${JSON.stringify(model)} follows nothing: ${what}. ${next}`,
+  );
 }
 
 /** Replaces a file so that a reader, also after a crash, sees the old or the new content whole. */

@@ -13,7 +13,11 @@ export interface VersionLoader {
    * @param admit called with the bytes the version will need before they are taken; throws where there is no room
    * @throws LoadError
    */
-  load(modelId: string, target: VersionTarget, admit: (bytes: number) => void): Promise<LoadedVersion>;
+  load(
+    modelId: string,
+    target: VersionTarget,
+    admit: (bytes: number) => void,
+  ): Promise<LoadedVersion>;
 }
 
 /** Is told what happens, for reports and metrics. */
@@ -70,7 +74,8 @@ export class ModelManager {
   /** Every followed model answers with some version or has finally failed. */
   get ready(): boolean {
     if (!this.#known) return false;
-    for (const slot of this.#slots.values()) if (slot.desired && !slot.answering && !slot.failed) return false;
+    for (const slot of this.#slots.values())
+      if (slot.desired && !slot.answering && !slot.failed) return false;
     return true;
   }
 
@@ -103,15 +108,17 @@ export class ModelManager {
       }
     }
     const gone = new Set(snapshot.gone);
-    for (const entry of [...this.#entries()]) {
-      if (gone.has(entry.target.versionId) && this.#slots.get(entry.modelId)?.answering !== entry) this.#unload(entry);
+    for (const entry of this.#entries()) {
+      if (gone.has(entry.target.versionId) && this.#slots.get(entry.modelId)?.answering !== entry)
+        this.#unload(entry);
     }
     const wished = new Set<string>();
     for (const desired of snapshot.models) {
       wished.add(desired.modelId);
       this.#wish(this.#slotOf(desired.modelId, desired.model), desired);
     }
-    for (const slot of [...this.#slots.values()]) if (!wished.has(slot.modelId)) this.#wish(slot, undefined);
+    for (const slot of this.#slots.values())
+      if (!wished.has(slot.modelId)) this.#wish(slot, undefined);
     this.#publish();
   }
 
@@ -132,7 +139,8 @@ export class ModelManager {
     if (found) return found.lease();
     if (word === undefined) return (await this.#followed(model)).lease();
     const { modelId, model: name, target } = await this.#options.resolver.resolve(model, word);
-    if (!target) throw new DomainError('UNAVAILABLE', `${name} is changing. Try again.`, { retryAfter: 1 });
+    if (!target)
+      throw new DomainError('UNAVAILABLE', `${name} is changing. Try again.`, { retryAfter: 1 });
     const slot = this.#slotOf(modelId, name);
     const entry = this.#demand(slot, target);
     return (await this.#wait(slot, entry, ON_DEMAND_WAIT)).lease();
@@ -146,7 +154,9 @@ export class ModelManager {
     this.#wake();
     const entries = [...this.#entries()];
     this.#slots.clear();
-    await Promise.all(entries.map(async (entry) => entry.settled.then(() => entry.loaded?.retire())));
+    await Promise.all(
+      entries.map(async (entry) => entry.settled.then(() => entry.loaded?.retire())),
+    );
   }
 
   *#entries(): Generator<Entry> {
@@ -215,7 +225,10 @@ export class ModelManager {
     if (slot.previous) slot.previous.lastUsed = Date.now();
     const ms = performance.now() - slot.since;
     observer.swapped(slot.model, ms);
-    log.info({ model: slot.model, version: next.target.version, ms: Math.round(ms) }, 'answers with a new version');
+    log.info(
+      { model: slot.model, version: next.target.version, ms: Math.round(ms) },
+      'answers with a new version',
+    );
   }
 
   #load(slot: ModelSlot, target: VersionTarget, urgent: boolean): Entry {
@@ -236,7 +249,9 @@ export class ModelManager {
     const { model, modelId } = slot;
     const { target } = entry;
     const started = performance.now();
-    const loaded = await this.#options.loader.load(modelId, target, (bytes) => this.#admit(slot, entry, bytes));
+    const loaded = await this.#options.loader.load(modelId, target, (bytes) =>
+      this.#admit(slot, entry, bytes),
+    );
     if (slot.entries.get(entry.key) !== entry) return loaded.retire();
     try {
       this.#admit(slot, entry, loaded.program.bytes);
@@ -249,7 +264,10 @@ export class ModelManager {
     entry.error = undefined;
     entry.lastUsed = Date.now();
     const ms = Math.round(performance.now() - started);
-    this.#options.log.info({ model, version: target.version, ms, bytes: entry.bytes }, 'loaded a version');
+    this.#options.log.info(
+      { model, version: target.version, ms, bytes: entry.bytes },
+      'loaded a version',
+    );
   }
 
   #fail(slot: ModelSlot, entry: Entry, cause: unknown): void {
@@ -264,7 +282,10 @@ export class ModelManager {
     entry.retryAt = retry === 'never' ? Infinity : Date.now() + pause * (0.8 + 0.4 * Math.random());
     const { version } = entry.target;
     this.#options.observer.loadFailed(model, version, retry);
-    this.#options.log.warn({ model, version, attempts: entry.attempts, retry }, `cannot load a version: ${message}`);
+    this.#options.log.warn(
+      { model, version, attempts: entry.attempts, retry },
+      `cannot load a version: ${message}`,
+    );
   }
 
   /** Books `bytes` for a version, for which others may have to go. */
@@ -275,7 +296,8 @@ export class ModelManager {
       const view = owner.entries.size ? owner.view() : undefined;
       for (const other of owner.entries.values()) {
         // What is being replaced gives its place to what replaces it.
-        if (!view || other === entry || !other.bytes || (followed && other === slot.answering)) continue;
+        if (!view || other === entry || !other.bytes || (followed && other === slot.answering))
+          continue;
         const leases = other.state === 'loading' ? 1 : (other.loaded?.leases ?? 0);
         residents.push({
           key: other.key,
@@ -294,7 +316,7 @@ export class ModelManager {
       );
     }
     const victims = new Set(unload);
-    for (const other of [...this.#entries()]) if (victims.has(other.key)) this.#unload(other);
+    for (const other of this.#entries()) if (victims.has(other.key)) this.#unload(other);
     entry.bytes = bytes;
   }
 
@@ -306,14 +328,18 @@ export class ModelManager {
     if (slot.answering === entry) slot.answering = undefined;
     this.#publish();
     entry.loaded?.retire().catch((error: unknown) => {
-      this.#options.log.warn({ err: error, model: slot.model }, 'an unloaded version could not be closed');
+      this.#options.log.warn(
+        { err: error, model: slot.model },
+        'an unloaded version could not be closed',
+      );
     });
   }
 
   #demand(slot: ModelSlot, target: VersionTarget): Entry {
     const entry = slot.entries.get(keyOf(target));
     const now = Date.now();
-    const stale = entry?.state === 'failed' && (entry.retryAt <= now || now - entry.lastUsed > LONGEST_BACKOFF);
+    const stale =
+      entry?.state === 'failed' && (entry.retryAt <= now || now - entry.lastUsed > LONGEST_BACKOFF);
     return entry && !stale ? entry : this.#load(slot, target, false);
   }
 
@@ -322,7 +348,9 @@ export class ModelManager {
     if (entry.loaded && entry.state === 'ready') return entry.loaded;
     const what = `Version ${entry.target.version} of model ${JSON.stringify(slot.model)}`;
     if (entry.state === 'failed' && entry.error) {
-      throw new DomainError('UNAVAILABLE', `${what} cannot be loaded: ${entry.error.message}`, { retryAfter: 30 });
+      throw new DomainError('UNAVAILABLE', `${what} cannot be loaded: ${entry.error.message}`, {
+        retryAfter: 30,
+      });
     }
     throw new DomainError('UNAVAILABLE', `${what} is still loading. Try again.`, { retryAfter: 2 });
   }
@@ -343,9 +371,13 @@ export class ModelManager {
       const left = end - Date.now();
       if (left <= 0 || this.#closed) {
         const why = slot?.wished?.error ? ` (${slot.wished.error.message})` : '';
-        throw new DomainError('UNAVAILABLE', `Model ${JSON.stringify(model)} is still loading${why}. Try again.`, {
-          retryAfter: 1,
-        });
+        throw new DomainError(
+          'UNAVAILABLE',
+          `Model ${JSON.stringify(model)} is still loading${why}. Try again.`,
+          {
+            retryAfter: 1,
+          },
+        );
       }
       await this.#change(left);
     }
@@ -365,7 +397,7 @@ export class ModelManager {
   }
 
   #wake(): void {
-    for (const end of [...this.#changed]) end();
+    for (const end of this.#changed) end();
   }
 
   /** Makes what the slots have visible to requests, in one assignment; then looks when to look again. */
@@ -380,7 +412,8 @@ export class ModelManager {
       // A name that was given away belongs to the model that is followed under it.
       if (route && (!holder || route.followed)) routes.set(slot.model, route);
       for (const entry of slot.entries.values()) {
-        if (entry.target.versionId !== slot.desired?.target.versionId) watched.push(entry.target.versionId);
+        if (entry.target.versionId !== slot.desired?.target.versionId)
+          watched.push(entry.target.versionId);
         if (entry.state === 'failed') due = Math.min(due, entry.retryAt);
       }
       if (!slot.desired && !slot.entries.size) this.#slots.delete(slot.modelId);
@@ -397,7 +430,7 @@ export class ModelManager {
 
   /** Retries and idle versions: what becomes due without an event. */
   #tend(): void {
-    for (const slot of [...this.#slots.values()]) this.#step(slot);
+    for (const slot of this.#slots.values()) this.#step(slot);
     this.#publish();
   }
 }
@@ -405,7 +438,9 @@ export class ModelManager {
 function asLoadError(error: unknown): LoadError {
   if (error instanceof LoadError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const soon = error instanceof DomainError && (error.code === 'UNAVAILABLE' || error.code === 'DIGEST_MISMATCH');
+  const soon =
+    error instanceof DomainError &&
+    (error.code === 'UNAVAILABLE' || error.code === 'DIGEST_MISMATCH');
   return new LoadError(message, soon ? 'soon' : 'never', { cause: error });
 }
 

@@ -113,7 +113,13 @@ export class ModelSlot {
     const answering = this.answering?.loaded;
     if (answering) versions.set(answering.version, answering);
     if (!this.desired && !versions.size) return undefined;
-    return { model: this.model, modelId: this.modelId, followed: this.desired !== undefined, answering, versions };
+    return {
+      model: this.model,
+      modelId: this.modelId,
+      followed: this.desired !== undefined,
+      answering,
+      versions,
+    };
   }
 
   /** What is reported of the model; undefined where it follows nothing. */
@@ -123,11 +129,19 @@ export class ModelSlot {
     const answering = this.answering?.target.version ?? null;
     const common = { modelId, workspace, model, generation, wanted, answering };
     if (this.answering?.key === keyOf(target)) {
-      return { ...common, state: target.quarantine ? 'quarantined' : 'ready', reason: target.quarantine };
+      return {
+        ...common,
+        state: target.quarantine ? 'quarantined' : 'ready',
+        reason: target.quarantine,
+      };
     }
     const reason = this.wished?.error?.message ?? null;
     if (!this.failed) return { ...common, state: 'loading', reason };
-    return { ...common, state: target.quarantine ? 'quarantined' : 'failed', reason: reason ?? target.quarantine };
+    return {
+      ...common,
+      state: target.quarantine ? 'quarantined' : 'failed',
+      reason: reason ?? target.quarantine,
+    };
   }
 }
 

@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { IDLE_AFTER, makeRoom, nextActions, roleOf, type ModelView, type Resident, type VersionView } from './policy.js';
+import {
+  IDLE_AFTER,
+  makeRoom,
+  nextActions,
+  roleOf,
+  type ModelView,
+  type Resident,
+  type VersionView,
+} from './policy.js';
 
 const NOW = 1_000_000_000;
 const version = (key: string, given: Partial<VersionView> = {}): VersionView => ({
@@ -48,7 +56,9 @@ describe('nextActions', () => {
   });
 
   it('withdraws a model that follows nothing any longer', () => {
-    expect(nextActions({ answering: 'a', versions: [version('a')] }, NOW)).toEqual([{ kind: 'withdraw' }]);
+    expect(nextActions({ answering: 'a', versions: [version('a')] }, NOW)).toEqual([
+      { kind: 'withdraw' },
+    ]);
   });
 
   it('unloads what nobody follows or uses', () => {
@@ -97,7 +107,9 @@ describe('nextActions', () => {
           if (action.kind === 'swap') {
             expect(action.key).toBe(view.aspired);
             expect(view.versions.find((v) => v.key === action.key)?.state).toBe('ready');
-            expect(nextActions({ ...view, answering: action.key }, NOW).some((a) => a.kind === 'swap')).toBe(false);
+            expect(
+              nextActions({ ...view, answering: action.key }, NOW).some((a) => a.kind === 'swap'),
+            ).toBe(false);
           }
         }
       }),
@@ -106,7 +118,11 @@ describe('nextActions', () => {
 });
 
 describe('makeRoom', () => {
-  const resident = (key: string, role: Resident['role'], given: Partial<Resident> = {}): Resident => ({
+  const resident = (
+    key: string,
+    role: Resident['role'],
+    given: Partial<Resident> = {},
+  ): Resident => ({
     key,
     role,
     bytes: 10,

@@ -26,7 +26,10 @@ export interface ModelView {
 }
 
 export type Action =
-  { kind: 'load'; key: string } | { kind: 'swap'; key: string } | { kind: 'withdraw' } | { kind: 'unload'; key: string };
+  | { kind: 'load'; key: string }
+  | { kind: 'swap'; key: string }
+  | { kind: 'withdraw' }
+  | { kind: 'unload'; key: string };
 
 /** A version that nobody follows is unloaded when it was not asked for this long (ms). */
 export const IDLE_AFTER = 10 * 60_000;
@@ -48,7 +51,8 @@ export function nextActions(model: ModelView, now: number): Action[] {
     actions.push({ kind: 'load', key: model.aspired });
   }
   for (const version of model.versions) {
-    if (roleOf(model, version.key) === 'followed' || version.state === 'loading' || version.leases) continue;
+    if (roleOf(model, version.key) === 'followed' || version.state === 'loading' || version.leases)
+      continue;
     if (now - version.lastUsed >= IDLE_AFTER) actions.push({ kind: 'unload', key: version.key });
   }
   return actions;
@@ -72,7 +76,11 @@ export interface Resident {
  * Which versions must go so that `needed` more bytes stay within `limit`: on demand first, then previous ones, each from
  * the longest unused, never a followed one and never one in use. Undefined where not even that is enough.
  */
-export function makeRoom(residents: Resident[], limit: number, needed: number): string[] | undefined {
+export function makeRoom(
+  residents: Resident[],
+  limit: number,
+  needed: number,
+): string[] | undefined {
   let excess = needed - limit;
   for (const resident of residents) excess += resident.bytes;
   const unload: string[] = [];

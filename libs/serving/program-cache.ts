@@ -105,7 +105,8 @@ export class ProgramCache {
 
   #pathOf(digest: string): string {
     const hex = DIGEST.exec(digest)?.[1];
-    if (!hex) throw new DomainError('INVALID_ARGUMENT', `${JSON.stringify(digest)} is not a digest`);
+    if (!hex)
+      throw new DomainError('INVALID_ARGUMENT', `${JSON.stringify(digest)} is not a digest`);
     return join(this.#options.folder, hex);
   }
 
@@ -122,10 +123,14 @@ export class ProgramCache {
       await rm(part, { force: true });
       if (error instanceof DomainError && error.code !== 'INTERNAL') throw error;
       const why = error instanceof Error ? error.message : String(error);
-      throw new DomainError('UNAVAILABLE', `${digest} cannot be fetched from the artifact store: ${why}`, {
-        cause: error,
-        retryAfter: 2,
-      });
+      throw new DomainError(
+        'UNAVAILABLE',
+        `${digest} cannot be fetched from the artifact store: ${why}`,
+        {
+          cause: error,
+          retryAfter: 2,
+        },
+      );
     }
   }
 
@@ -147,7 +152,10 @@ export class ProgramCache {
     }
     const got = `sha256:${hash.digest('hex')}`;
     if (got !== digest) {
-      throw new DomainError('DIGEST_MISMATCH', `The artifact store answered ${digest} with other bytes (${got})`);
+      throw new DomainError(
+        'DIGEST_MISMATCH',
+        `The artifact store answered ${digest} with other bytes (${got})`,
+      );
     }
     return size;
   }
@@ -162,7 +170,10 @@ export class ProgramCache {
       await this.discard(digest);
     }
     if (this.#size > this.#limit) {
-      this.#options.log.warn({ size: this.#size, limit: this.#limit }, 'the cache is over its bound: all of it is in use');
+      this.#options.log.warn(
+        { size: this.#size, limit: this.#limit },
+        'the cache is over its bound: all of it is in use',
+      );
     }
   }
 }

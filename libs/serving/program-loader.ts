@@ -10,7 +10,6 @@ import {
   newData,
   parseProgram,
   splitRows,
-  type Binding,
   type DType,
   type Program,
   type Signature,
@@ -87,7 +86,12 @@ export class ProgramLoader implements VersionLoader {
     try {
       const program = await this.#read(target.program, held);
       const loaded = await this.#make(program, target, target.program, held, admit);
-      const version = new LoadedVersion(modelId, target.version, withRelease(loaded, release), this.#batcher(loaded, target.program));
+      const version = new LoadedVersion(
+        modelId,
+        target.version,
+        withRelease(loaded, release),
+        this.#batcher(loaded, target.program),
+      );
       try {
         await this.#warmUp(version, target);
       } catch (error) {
@@ -122,8 +126,11 @@ export class ProgramLoader implements VersionLoader {
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
     const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
     admit(bytesHint);
-    if (hasOnnx || target.quarantine !== null) return this.#contain(program, bytesHint, digest, held);
-    const weights = program.weights.size ? await this.#bytes(program.weights, held) : new Uint8Array(0);
+    if (hasOnnx || target.quarantine !== null)
+      return this.#contain(program, bytesHint, digest, held);
+    const weights = program.weights.size
+      ? await this.#bytes(program.weights, held)
+      : new Uint8Array(0);
     const { marker } = this.options;
     marker?.loading(program.weights.size / LOAD_BYTES_PER_MS);
     const runtime = await loadProgram(program, weights).finally(() => marker?.loading(0));
@@ -139,12 +146,23 @@ export class ProgramLoader implements VersionLoader {
     };
   }
 
-  async #contain(program: Program, bytesHint: number, digest: string, held: string[]): Promise<LoadedProgram> {
+  async #contain(
+    program: Program,
+    bytesHint: number,
+    digest: string,
+    held: string[],
+  ): Promise<LoadedProgram> {
     const files: Record<string, string> = {};
     for (const file of program.files) files[file.path] = await this.#verified(file, held);
-    const weights = program.weights.size ? { weights: await this.#verified(program.weights, held) } : {};
+    const weights = program.weights.size
+      ? { weights: await this.#verified(program.weights, held) }
+      : {};
     const key = `${digest}#${++this.#loads}`;
-    const runtime = await this.options.compartments.load(key, { program, ...weights, files }, bytesHint);
+    const runtime = await this.options.compartments.load(
+      key,
+      { program, ...weights, files },
+      bytesHint,
+    );
     return {
       signature: program.signature,
       format: program.format,
@@ -152,7 +170,8 @@ export class ProgramLoader implements VersionLoader {
       rowwise: program.rowwise,
       synchronous: false,
       bind: (tensors, maxRows) => bindInputs(program, tensors, { maxRows }),
-      run: (inputs, outputs, deadline) => runtime.run(inputs, outputs, Math.max(1, deadline - Date.now())),
+      run: (inputs, outputs, deadline) =>
+        runtime.run(inputs, outputs, Math.max(1, deadline - Date.now())),
       close: () => runtime.close(),
     };
   }
@@ -161,7 +180,12 @@ export class ProgramLoader implements VersionLoader {
     const { marker } = this.options;
     if (!marker || !program.synchronous) return new Batcher(program, { concatRows, splitRows });
     const mark = RunMarker.markOf(digest);
-    return new Batcher(program, { concatRows, splitRows, begin: () => marker.begin(mark), end: () => marker.end() });
+    return new Batcher(program, {
+      concatRows,
+      splitRows,
+      begin: () => marker.begin(mark),
+      end: () => marker.end(),
+    });
   }
 
   /**
@@ -190,7 +214,8 @@ export class ProgramLoader implements VersionLoader {
     } catch (error) {
       if (error instanceof DomainError) throw error;
       const why = error instanceof Error ? error.message : String(error);
-      if (given) throw new LoadError(`its input example does not run: ${why}`, 'never', { cause: error });
+      if (given)
+        throw new LoadError(`its input example does not run: ${why}`, 'never', { cause: error });
       this.options.log.debug({ version: version.version }, `zeros do not run: ${why}`);
     }
   }
@@ -242,18 +267,25 @@ export class ProgramLoader implements VersionLoader {
 class Damaged extends LoadError {}
 
 /** Reads a file, into `into` where given, and compares its digest. */
-async function hashed(handle: Awaited<ReturnType<typeof open>>, digest: string, into: Uint8Array | undefined): Promise<void> {
+async function hashed(
+  handle: Awaited<ReturnType<typeof open>>,
+  digest: string,
+  into: Uint8Array | undefined,
+): Promise<void> {
   const hash = createHash('sha256');
   const chunk = into ? undefined : new Uint8Array(CHUNK);
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const target = chunk ?? into?.subarray(at, at + CHUNK) ?? new Uint8Array(0);
-    const { bytesRead } = target.length ? await handle.read(target, 0, target.length, at) : { bytesRead: 0 };
+    const { bytesRead } = target.length
+      ? await handle.read(target, 0, target.length, at)
+      : { bytesRead: 0 };
     if (!bytesRead) break;
     hash.update(target.subarray(0, bytesRead));
     at += bytesRead;
   }
   const got = `sha256:${hash.digest('hex')}`;
-  if (got !== digest) throw new Damaged(`${digest} was damaged on the local disk and is fetched anew`, 'soon');
+  if (got !== digest)
+    throw new Damaged(`${digest} was damaged on the local disk and is fetched anew`, 'soon');
 }
 
 function withRelease(program: LoadedProgram, release: () => void): LoadedProgram {

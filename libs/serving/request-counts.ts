@@ -14,7 +14,9 @@ export interface CountedMinute {
 
 const MINUTE = 60_000;
 /** Bounds of the histogram of `/metrics`, a few of the finer ones. */
-const METRIC_BOUNDS = latencyBounds.flatMap((bound, i) => (i % 4 === 0 ? [{ i, seconds: bound / 1000 }] : []));
+const METRIC_BOUNDS = latencyBounds.flatMap((bound, i) =>
+  i % 4 === 0 ? [{ i, seconds: bound / 1000 }] : [],
+);
 
 class Counts {
   requests = 0;
@@ -81,8 +83,14 @@ export class RequestCounts {
 
   /** All counts since the start, for Prometheus. */
   metrics(): MetricJson[] {
-    const requests = counter('slipway_serving_requests_total', 'Predictions that were answered, in whichever way');
-    const errors = counter('slipway_serving_request_errors_total', 'Predictions that were answered with an error');
+    const requests = counter(
+      'slipway_serving_requests_total',
+      'Predictions that were answered, in whichever way',
+    );
+    const errors = counter(
+      'slipway_serving_request_errors_total',
+      'Predictions that were answered with an error',
+    );
     const name = 'slipway_serving_request_duration_seconds';
     const help = 'Time from the last byte of a prediction request to its answer';
     const durations: MetricJson = { name, help, type: 'histogram', aggregator: 'sum', values: [] };
@@ -94,7 +102,11 @@ export class RequestCounts {
       let next = 0;
       for (const { i, seconds } of METRIC_BOUNDS) {
         for (; next <= i; next++) below += counts.buckets[next] ?? 0;
-        durations.values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: seconds }, value: below });
+        durations.values.push({
+          metricName: `${name}_bucket`,
+          labels: { ...labels, le: seconds },
+          value: below,
+        });
       }
       durations.values.push(
         { metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: counts.requests },

@@ -64,7 +64,8 @@ export function readMark(descriptor: number): RunMark {
   // What was never written reads as zeros: idle.
   const mark = Buffer.alloc(SIZE + 4);
   readSync(descriptor, mark, 0, mark.length, 0);
-  const program = mark.readUInt32LE(0) === RUNNING ? `sha256:${mark.toString('hex', 8, SIZE)}` : undefined;
+  const program =
+    mark.readUInt32LE(0) === RUNNING ? `sha256:${mark.toString('hex', 8, SIZE)}` : undefined;
   return { program, allowance: Math.max(mark.readUInt32LE(4), mark.readUInt32LE(SIZE)) };
 }
 

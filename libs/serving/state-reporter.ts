@@ -62,6 +62,10 @@ export class StateReporter {
 
   /** A process lives, and has seen the wishes up to `generation`. */
   beat(process: number, generation: number): void {
+    if (!this.#processes.has(process)) {
+      this.#beatAt = 0;
+      this.#soon(0);
+    }
     this.#processes.set(process, generation);
   }
 
@@ -124,8 +128,11 @@ export class StateReporter {
     this.#timer = setTimeout(() => {
       this.#writing = this.#write().then((ok) => {
         this.#writing = undefined;
-        const pending = this.#dirty.size + this.#dropped.size + this.#down.size + this.#quarantines.size > 0;
-        this.#soon(ok && pending ? 0 : BEAT_EVERY - Math.min(BEAT_EVERY, Date.now() - this.#beatAt));
+        const pending =
+          this.#dirty.size + this.#dropped.size + this.#down.size + this.#quarantines.size > 0;
+        this.#soon(
+          ok && pending ? 0 : BEAT_EVERY - Math.min(BEAT_EVERY, Date.now() - this.#beatAt),
+        );
       });
     }, ms);
   }
@@ -138,7 +145,8 @@ export class StateReporter {
       }
       await this.#writeQuarantines();
       await this.#writeDown();
-      if (Date.now() - this.#beatAt >= BEAT_EVERY - 50 || this.#dirty.size) await this.#writeBeats();
+      if (Date.now() - this.#beatAt >= BEAT_EVERY - 50 || this.#dirty.size)
+        await this.#writeBeats();
       await this.#writeStates();
       if (Date.now() - this.#countsAt >= COUNTS_EVERY) await this.#writeCounts();
       if (Date.now() - this.#tidyAt >= TIDY_EVERY) {
@@ -149,7 +157,8 @@ export class StateReporter {
       return true;
     } catch (error) {
       this.#beatAt = Date.now();
-      if (!this.#away) this.#options.log.warn({ err: error }, 'reports wait until PostgreSQL is back');
+      if (!this.#away)
+        this.#options.log.warn({ err: error }, 'reports wait until PostgreSQL is back');
       this.#away = true;
       return false;
     }
@@ -160,12 +169,17 @@ export class StateReporter {
     if (!this.#processes.size) return;
     const { replica, url } = this.#options;
     const beats = [...this.#processes].map(([process, generation]) => ({ process, generation }));
-    const rows = await this.#query<{ process: number; inserted: boolean }>(BEAT, [replica, url, JSON.stringify(beats)]);
+    const rows = await this.#query<{ process: number; inserted: boolean }>(BEAT, [
+      replica,
+      url,
+      JSON.stringify(beats),
+    ]);
     const inserted = new Set(rows.flatMap((row) => (row.inserted ? row.process : [])));
     if (!inserted.size) return;
     // The row was not there, so its states are not either: another replica took this one for dead.
     for (const [key, state] of this.#states) {
-      if (inserted.has(state.process) && !this.#dirty.has(key)) this.#dirty.set(key, { ...state, announce: false });
+      if (inserted.has(state.process) && !this.#dirty.has(key))
+        this.#dirty.set(key, { ...state, announce: false });
     }
   }
 
@@ -174,7 +188,8 @@ export class StateReporter {
     if (this.#dropped.size) {
       const dropped = [...this.#dropped];
       await this.#query(DROP_STATES, [replica, JSON.stringify(dropped.map(([, row]) => row))]);
-      for (const [key, row] of dropped) if (this.#dropped.get(key) === row) this.#dropped.delete(key);
+      for (const [key, row] of dropped)
+        if (this.#dropped.get(key) === row) this.#dropped.delete(key);
     }
     const dirty = [...this.#dirty].filter(([, state]) => this.#processes.has(state.process));
     if (!dirty.length) return;
@@ -210,8 +225,12 @@ export class StateReporter {
     }
   }
 
-  async #query<T extends pg.QueryResultRow>({ name, text }: Statement, values: unknown[]): Promise<T[]> {
-    return (await this.#options.pool.query<T>({ name: `slipway-serving-${name}`, text, values })).rows;
+  async #query<T extends pg.QueryResultRow>(
+    { name, text }: Statement,
+    values: unknown[],
+  ): Promise<T[]> {
+    return (await this.#options.pool.query<T>({ name: `slipway-serving-${name}`, text, values }))
+      .rows;
   }
 }
 
@@ -247,7 +266,10 @@ const BEAT: Statement = {
     RETURNING process, xmax = 0 AS inserted`,
 };
 
-const FORGET_REPLICA: Statement = { name: 'forget-replica', text: `DELETE FROM serving_process WHERE replica = $1` };
+const FORGET_REPLICA: Statement = {
+  name: 'forget-replica',
+  text: `DELETE FROM serving_process WHERE replica = $1`,
+};
 
 const FORGET_DEAD: Statement = {
   name: 'forget-dead',

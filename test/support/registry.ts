@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createLogger, readConfig } from '#platform';
+import { createLogger } from '#platform';
 import supertest from 'supertest';
 import { startRegistryApp } from '../../apps/registry/start.js';
-import { dropDatabase, ownDatabase } from './postgres.js';
+import { ownSettings } from './server.js';
 
 /** The registry, listening on a free port, on a database and a folder of its own. */
 export interface TestRegistry {
@@ -31,15 +28,7 @@ export function digestOf(bytes: Uint8Array): string {
 }
 
 export async function startRegistry(env: NodeJS.ProcessEnv = {}): Promise<TestRegistry> {
-  const database = await ownDatabase();
-  const folder = await mkdtemp(join(tmpdir(), 'slipway-'));
-  const config = readConfig({
-    DATABASE_URL: database,
-    DATA_DIR: folder,
-    PORT: '0',
-    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
-    ...env,
-  });
+  const { config, release } = await ownSettings(env);
   const app = await startRegistryApp(config, createLogger(config, 'registry'));
   const url = `http://127.0.0.1:${app.port}`;
   const http = supertest(url);
@@ -77,8 +66,7 @@ export async function startRegistry(env: NodeJS.ProcessEnv = {}): Promise<TestRe
     },
     async close() {
       await app.close();
-      await dropDatabase(database);
-      await rm(folder, { recursive: true, force: true });
+      await release();
     },
   };
 }
