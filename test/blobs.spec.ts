@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { request as open } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { digestFor } from './artifact-store.contract.js';
@@ -10,13 +13,16 @@ const MiB = 1024 * 1024;
 const uploads = '/api/v1/blobs/uploads';
 
 let registry: TestRegistry;
+let folder: string;
 
 beforeAll(async () => {
-  registry = await startRegistry();
+  folder = await mkdtemp(join(tmpdir(), 'blobs-'));
+  registry = await startRegistry({ DATA_DIR: folder });
 });
 
 afterAll(async () => {
   await registry.close();
+  await rm(folder, { recursive: true, force: true });
 });
 
 async function begin(): Promise<string> {
@@ -327,5 +333,18 @@ describe('a blob', () => {
     expect((await response.arrayBuffer()).byteLength).toBe(0);
     const none = await send('GET', `/api/v1/blobs/${empty}`, undefined, { range: 'bytes=0-' });
     expect(none.status).toBe(416);
+  });
+
+  it('that the store has cut short is never taken for the whole', async () => {
+    const damaged = await upload(randomBytes(5 * MiB));
+    const hex = damaged.slice('sha256:'.length);
+    const file = join(folder, 'artifacts', 'blobs', 'sha256', hex.slice(0, 2), hex);
+    await truncate(file, 3 * MiB);
+    const download = async () => (await send('GET', `/api/v1/blobs/${damaged}`)).arrayBuffer();
+    await expect(download()).rejects.toThrow();
+    await rm(file);
+    const lost = await send('GET', `/api/v1/blobs/${damaged}`);
+    expect(lost.status).toBe(503);
+    expect(await problemOf(lost)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 });

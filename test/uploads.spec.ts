@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemContext } from '#platform';
 import { chunked, collect, digestFor } from './artifact-store.contract.js';
 import { ownArtifacts, type Replica, startReplica } from './support/artifacts.js';
+import { until } from './support/processes.js';
 import { ownBucket, s3IsThere } from './support/s3.js';
 
 const MiB = 1024 * 1024;
@@ -78,7 +78,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const broken = new PassThrough();
       const appending = a.uploads.append(id, { content: broken, start: 0 });
       broken.write(content.subarray(0, 11 * MiB));
-      await sleep(50);
+      await until(() => broken.readableLength + broken.writableLength === 0);
       broken.destroy(new Error('cut'));
       await expect(appending).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
       const { received } = await a.uploads.status(id);
@@ -118,7 +118,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const slow = new PassThrough();
       const first = a.uploads.append(id, { content: slow, start: 0 });
       slow.write(Buffer.alloc(1000));
-      await sleep(50);
+      await until(() => slow.readableLength + slow.writableLength === 0);
       await expect(a.uploads.append(id, part(randomBytes(10), 0))).rejects.toMatchObject({
         code: 'CONFLICT',
       });
@@ -146,7 +146,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const slow = new PassThrough();
       const appending = a.uploads.append(id, { content: slow, start: 0 });
       slow.write(Buffer.alloc(100));
-      await sleep(50);
+      await until(() => slow.readableLength + slow.writableLength === 0);
       await b.uploads.cancel(id);
       slow.end(Buffer.alloc(100));
       await expect(appending).rejects.toMatchObject({ code: 'NOT_FOUND' });
