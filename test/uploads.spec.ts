@@ -7,6 +7,7 @@ import { chunked, collect, digestFor } from './artifact-store.contract.js';
 import { ownArtifacts, type Replica, startReplica } from './support/artifacts.js';
 import { until } from './support/processes.js';
 import { ownBucket, s3IsThere } from './support/s3.js';
+import { TcpProxy } from './support/tcp-proxy.js';
 
 const MiB = 1024 * 1024;
 const stores: [string, (() => Promise<Record<string, string>>) | undefined][] = [
@@ -217,6 +218,44 @@ describe.each(stores)('with %s', (_name, store) => {
     });
   });
 });
+
+if (s3IsThere('uploads through an outage of S3')) {
+  it('an upload goes on after an outage of S3', async () => {
+    const bucket = await ownBucket();
+    const proxy = new TcpProxy(new URL(bucket.S3_ENDPOINT ?? ''));
+    const { env, remove } = await ownArtifacts(async () => ({
+      ...bucket,
+      S3_ENDPOINT: await proxy.open(),
+    }));
+    const replica = await startReplica(env);
+    const content = randomBytes(30 * MiB);
+    const rest = (from: number) => ({
+      content: Readable.from(chunked(content.subarray(from))),
+      start: from,
+    });
+    const { id } = await replica.uploads.begin(systemContext);
+    await replica.uploads.append(id, {
+      content: Readable.from(chunked(content.subarray(0, 9 * MiB))),
+    });
+    await proxy.cut();
+    const begun = Date.now();
+    const down = { code: 'UNAVAILABLE' };
+    await expect(replica.store.check()).rejects.toMatchObject(down);
+    await expect(replica.uploads.append(id, rest(9 * MiB))).rejects.toMatchObject(down);
+    await expect(
+      replica.uploads.finish(id, digestFor(content), rest(9 * MiB)),
+    ).rejects.toMatchObject(down);
+    await expect(replica.garbage.collect()).rejects.toMatchObject(down);
+    expect(Date.now() - begun).toBeLessThan(10_000);
+    expect(await replica.uploads.status(id)).toEqual({ id, received: 9 * MiB });
+    await proxy.open();
+    await replica.uploads.finish(id, digestFor(content), rest(9 * MiB));
+    expect(await replica.blobs.verify(digestFor(content))).toBeUndefined();
+    await proxy.cut();
+    await replica.dataSource.destroy();
+    await remove();
+  });
+}
 
 /** From now on the database takes no row of a blob. */
 async function refuseBlobs({ dataSource }: Replica): Promise<void> {

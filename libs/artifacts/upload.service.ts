@@ -7,7 +7,7 @@ import { DataSource } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
 import { parseDigest, type Digest } from './digest.js';
-import { LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
+import { busy, LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
 import { UploadWriter } from './upload-writer.js';
 
 export interface UploadStatus {
@@ -216,14 +216,6 @@ async function receive(
 
 function savedOf({ received, store_state }: UploadRow) {
   return { received, state: store_state.driver ?? {} };
-}
-
-function busy(): DomainError {
-  return new DomainError(
-    'CONFLICT',
-    'Another request is writing to this upload. Ask with GET where to go on when it has ended.',
-    { retryAfter: 1 },
-  );
 }
 
 function mismatch(wanted: Digest, actual: Digest, size: number): DomainError {
