@@ -68,8 +68,9 @@ function showSpecs(specs: TensorSpec[]): string {
   return specs.length > MOST_SHOWN ? `${shown} and ${specs.length - MOST_SHOWN} more` : shown;
 }
 
-function showSpec({ name, dtype, shape, sequence }: TensorSpec): string {
-  return `"${name}${sequence ? '.N' : ''}" ${dtype} [${shape.join(', ')}]`;
+function showSpec({ name, dtype, shape, sequence, optional, anyShape }: TensorSpec): string {
+  const dimensions = anyShape ? 'of any shape' : `[${shape.join(', ')}]`;
+  return `"${name}${sequence ? '.N' : ''}" ${dtype} ${dimensions}${optional ? ' (optional)' : ''}`;
 }
 
 /** What holds for every tensor, whatever the program. */
@@ -101,9 +102,10 @@ function bindTensors(signature: Signature, tensors: Tensor[], limits: BindLimits
   const used = new Set<number>();
   const bound = signature.inputs.flatMap((spec) => {
     const items = spec.sequence ? sequenceItems(spec, tensors) : [indexOf(spec.name, tensors)];
-    return items.map((at) => {
+    return items.flatMap((at) => {
       const tensor = at === undefined ? undefined : tensors[at];
       if (at === undefined || !tensor) {
+        if (spec.optional) return [];
         return refuse(undefined, '', `Input "${spec.name}" is missing.`, signature);
       }
       if (used.has(at)) refuse(at, 'name', `"${tensor.name}" is given twice.`, signature);
@@ -138,8 +140,9 @@ function checkAgainst(spec: TensorSpec, tensor: Tensor, at: number, signature: S
     refuse(at, 'datatype', `"${name}" is ${dtype} and must be ${spec.dtype}.`, signature);
   }
   const fits =
-    shape.length === spec.shape.length &&
-    shape.every((dimension, i) => spec.shape[i] === -1 || spec.shape[i] === dimension);
+    spec.anyShape ||
+    (shape.length === spec.shape.length &&
+      shape.every((dimension, i) => spec.shape[i] === -1 || spec.shape[i] === dimension));
   if (!fits) {
     const must = `[${spec.shape.join(', ')}]`;
     refuse(

@@ -14,6 +14,8 @@ export {
 } from './dtype.js';
 export { below32, below64, floor32 } from './float-neighbours.js';
 export * from './onnx-backend.js';
+export type { BridgedSequence, OnnxBridge } from './onnx-bridge.js';
+export { onnxBackend, type OnnxRuntimeLibrary } from './onnx-graph.js';
 export { parseProgram } from './parse-program.js';
 export * from './program-error.js';
 export * from './program.js';

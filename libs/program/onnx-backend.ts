@@ -1,3 +1,4 @@
+import type { OnnxBridge } from './onnx-bridge.js';
 import type { Tensor } from './tensor.js';
 
 /**
@@ -7,9 +8,9 @@ import type { Tensor } from './tensor.js';
 export interface OnnxBackend {
   /**
    * Loads the graph in the file `main`; the other files are its external data. Throws ProgramError (INVALID_PROGRAM) with
-   * the reason where the graph cannot be loaded.
+   * the reason where the graph cannot be loaded. `bridge` says how what is no plain tensor is passed.
    */
-  load(files: Map<string, Uint8Array>, main: string): Promise<OnnxSession>;
+  load(files: Map<string, Uint8Array>, main: string, bridge?: OnnxBridge): Promise<OnnxSession>;
 }
 
 /** A loaded graph. */

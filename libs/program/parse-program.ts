@@ -1,5 +1,6 @@
 import { DTYPES, elementCount, elementSize } from './dtype.js';
 import { JsonReader } from './json-reader.js';
+import { parseBridge } from './onnx-bridge.js';
 import type {
   Binding,
   Forest,
@@ -94,6 +95,8 @@ function parseSpecs(at: JsonReader): TensorSpec[] {
       dtype: item.field('dtype').oneOf<DType>(DTYPES),
       shape: parseShape(item.field('shape'), -1),
       ...(item.field('sequence').present && item.field('sequence').boolean() && { sequence: true }),
+      ...(item.field('optional').present && item.field('optional').boolean() && { optional: true }),
+      ...(item.field('anyShape').present && item.field('anyShape').boolean() && { anyShape: true }),
     };
   });
 }
@@ -152,6 +155,7 @@ function parseNode(at: JsonReader, size: number): ProgramNode {
         inputs: parseNames(at.field('inputs')),
         outputs: parseNames(at.field('outputs')),
         file: at.field('file').string(),
+        ...(at.field('bridge').present && { bridge: parseBridge(at.field('bridge')) }),
       };
   }
 }

@@ -1,3 +1,4 @@
+import type { OnnxBridge } from './onnx-bridge.js';
 import type { DType, Signature } from './tensor.js';
 
 /**
@@ -83,6 +84,8 @@ export interface OnnxNode {
   outputs: Record<string, string>;
   /** Path of the graph among the program's `files`. */
   file: string;
+  /** How what is no plain tensor is led through ordinary ones. */
+  bridge?: OnnxBridge;
 }
 
 /** Trees, all packed alike. */

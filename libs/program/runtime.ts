@@ -68,7 +68,7 @@ export async function loadProgram(
   return new Graph(parsed, slots, steps, weights.byteLength);
 }
 
-/** A value of the graph while it runs: a tensor, or a sequence of tensors. */
+/** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
 type Slot = Value | Value[];
 
 /** One node, ready to run. */
@@ -188,7 +188,7 @@ async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
   if (!files.has(node.file)) fail(`${context.pointer}/file`, `there is no file "${node.file}"`);
   const names = Object.keys(node.inputs);
   const results = Object.keys(node.outputs);
-  const session = await onnx.load(files, node.file);
+  const session = await onnx.load(files, node.file, node.bridge);
   try {
     return {
       ...ports(Object.values(node.inputs), Object.values(node.outputs), context),
@@ -247,7 +247,7 @@ class Graph implements Runtime {
   readonly rowwise: boolean;
   readonly bytes: number;
   private readonly plans = new Map<string, Plan>();
-  private readonly inputs: { name: string; sequence: boolean }[];
+  private readonly inputs: { name: string; sequence: boolean; optional: boolean }[];
 
   constructor(
     program: Program,
@@ -259,23 +259,24 @@ class Graph implements Runtime {
     this.binding = program.binding;
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
-    const sequences = new Set(
-      program.signature.inputs.filter((i) => i.sequence).map((i) => i.name),
-    );
+    const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
     const given =
       program.binding.kind === 'table' && program.binding.matrix
         ? ['X']
         : program.signature.inputs.map((input) => input.name);
-    this.inputs = given.map((name) => ({ name, sequence: sequences.has(name) }));
+    this.inputs = given.map((name) => {
+      const { sequence = false, optional = false } = specs.get(name) ?? {};
+      return { name, sequence, optional };
+    });
   }
 
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
     const plan = this.planFor(outputs);
     const values: (Slot | undefined)[] = Array.from({ length: this.slots.count });
-    for (const [i, { name, sequence }] of this.inputs.entries()) {
+    for (const [i, { name, sequence, optional }] of this.inputs.entries()) {
       values[i] = sequence
         ? inputs.filter((tensor) => isItemOf(tensor.name, name))
-        : inputs.find((tensor) => tensor.name === name);
+        : (inputs.find((tensor) => tensor.name === name) ?? (optional ? [] : undefined));
     }
     const rest = this.runFrom(0, plan, values);
     const answer = () => outputs.flatMap((name, i) => named(name, get(values, plan.outputs[i])));

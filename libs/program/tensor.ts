@@ -50,6 +50,10 @@ export interface TensorSpec {
   shape: number[];
   /** A sequence of such tensors: on the wire they are `NAME.0`, `NAME.1`, …. */
   sequence?: true;
+  /** A request may leave it out. */
+  optional?: true;
+  /** Any number of dimensions is taken; `shape` says nothing. */
+  anyShape?: true;
 }
 
 /** What a version takes and gives. `defaultOutputs` are those that a request without a choice gets; absent = all. */

@@ -1,0 +1,130 @@
+import type { Command } from 'commander';
+import type { Model, ModelVersion, TensorSpec, Transition } from '#sdk';
+import {
+  bytesText,
+  pairsText,
+  print,
+  printFields,
+  printJson,
+  printTable,
+  timeText,
+} from '../output.js';
+import { parseReference } from '../reference.js';
+import type { Session } from '../session.js';
+import { withServer } from '../session.js';
+
+const HISTORY = 10;
+
+export function addShow(program: Command): void {
+  program
+    .command('show')
+    .description('show a model with its history, or one of its versions')
+    .argument('<reference>', 'NAME, NAME/version or NAME@alias')
+    .action((text: string, _: unknown, command: Command) => {
+      const { name, version } = parseReference(text);
+      return withServer(
+        command,
+        async (session) => {
+          if (version === undefined) return showModel(session, name);
+          const found = await session.slipway.version(name, version);
+          if (session.json) printJson(found);
+          else showVersion(found);
+        },
+        (error) => {
+          if (error.status !== 404) return undefined;
+          return version === undefined ? 'slipway ls' : `slipway versions ${name}`;
+        },
+      );
+    });
+}
+
+async function showModel({ slipway, json }: Session, name: string): Promise<void> {
+  const [model, processes, transitions] = await Promise.all([
+    slipway.model(name),
+    slipway.serving(name),
+    slipway.transitions(name, { limit: HISTORY }).take(HISTORY),
+  ]);
+  if (json) return printJson({ ...model, processes, transitions });
+  printFields(fieldsOf(model));
+  if (processes.length > 0) {
+    print('');
+    printTable(
+      ['PROCESS', 'WANTED', 'ANSWERING', 'STATE', 'REASON'],
+      processes.map((process) => [
+        `${process.replica}/${process.process}`,
+        String(process.wanted ?? '–'),
+        String(process.answering ?? '–'),
+        process.state,
+        process.reason ?? '',
+      ]),
+    );
+  }
+  if (transitions.length === 0) return;
+  print('');
+  printTable(['WHEN', 'WHO', 'WHAT', 'REASON'], transitions.map(transitionRow));
+}
+
+function fieldsOf(model: Model): Record<string, string | undefined> {
+  const { wanted, answering, state, reason } = model.serving;
+  const follows = `follows ${model.follow}, wants ${wanted ?? 'nothing'}, answers with ${answering ?? 'nothing'}`;
+  return {
+    name: model.name,
+    description: model.description,
+    versions: `${model.versionCount}, latest ${model.latestVersion ?? '–'}`,
+    production: model.production?.toString(),
+    staging: model.staging?.toString(),
+    aliases: pairsText(model.aliases),
+    serving: `${state}: ${follows}${reason ? `\n${reason}` : ''}`,
+    tags: pairsText(model.tags),
+    metadata: pairsText(model.metadata),
+    created: timeText(model.createdAt),
+    updated: timeText(model.updatedAt),
+  };
+}
+
+function transitionRow({ at, actor, reason, ...transition }: Transition): string[] {
+  const { kind, version, from, to, previousVersion } = transition;
+  const instead = previousVersion === null ? '' : ` (instead of ${previousVersion})`;
+  const moved =
+    version === null
+      ? `${from ?? ''} removed`
+      : `version ${version}: ${from ?? '–'} → ${to ?? '–'}`;
+  return [
+    timeText(at),
+    actor,
+    `${kind === 'rollback' ? 'rollback, ' : ''}${moved}${instead}`,
+    reason,
+  ];
+}
+
+function showVersion(version: ModelVersion): void {
+  const { serving, signature, lineage } = version;
+  const verdict = serving.reason ? `${serving.state}: ${serving.reason}` : serving.state;
+  const datasets = lineage.datasets?.map(({ name, source }) =>
+    source ? `${name} (${source})` : name,
+  );
+  printFields({
+    version: `${version.model}/${version.version}`,
+    description: version.description,
+    stage: version.stage,
+    aliases: version.aliases.join(' '),
+    format: version.format,
+    serving: serving.importer ? `${verdict} [${serving.importer}]` : verdict,
+    inputs: signature?.inputs.map(specText).join('\n'),
+    outputs: signature?.outputs.map(specText).join('\n'),
+    metrics: pairsText(version.metrics),
+    params: pairsText(version.params),
+    tags: pairsText(version.tags),
+    metadata: pairsText(version.metadata),
+    run: lineage.run,
+    'trained on': datasets?.join('\n'),
+    'derives from': lineage.parents?.map((parent) => `${parent.model}/${parent.version}`).join(' '),
+    files: version.files?.map(({ path, size }) => `${path}  ${bytesText(size)}`).join('\n'),
+    digest: version.digest,
+    created: `${timeText(version.createdAt)} by ${version.createdBy}`,
+  });
+}
+
+function specText({ name, dtype, shape }: TensorSpec): string {
+  return `${name}  ${dtype} [${shape.join(', ')}]`;
+}

@@ -1,0 +1,33 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+
+/** What every list takes. */
+export class ListQueryDto {
+  @ApiProperty({ required: false, minimum: 1, maximum: 1000, default: 50 })
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value))
+  @IsInt({ message: '$property must be a whole number from 1 to 1000' })
+  @Min(1)
+  @Max(1000)
+  limit: number = 50;
+
+  /** `next` of the page before. */
+  @ApiProperty({ required: false })
+  @IsOptional()
+  @IsString()
+  cursor?: string;
+
+  /** MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`. */
+  @ApiProperty({ required: false, example: "tags.team = 'risk'" })
+  @IsOptional()
+  @IsString()
+  @MaxLength(10_000)
+  filter?: string;
+
+  /** A field, with `-` for descending; several by comma. */
+  @ApiProperty({ required: false, example: '-createdAt' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(1000)
+  order?: string;
+}

@@ -1,0 +1,68 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Param,
+  Patch,
+  Post,
+  Query,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ModelsService } from '#registry';
+import { Asker, type RequestContext, IfMatch } from './request.js';
+import { EtagInterceptor } from './etag.interceptor.js';
+import { ListQueryDto } from './list.dto.js';
+import { CreateModelDto, DeleteModelQueryDto, ModelDto, ModelPageDto, UpdateModelDto } from './models.dto.js';
+
+@ApiTags('models')
+@Controller('api/v1/models')
+@UseInterceptors(EtagInterceptor)
+export class ModelsController {
+  constructor(private readonly models: ModelsService) {}
+
+  /** Makes a model. Logging a version makes it too, where there is none. */
+  @Post()
+  @ApiCreatedResponse({ type: ModelDto })
+  createModel(@Asker() context: RequestContext, @Body() body: CreateModelDto): Promise<ModelDto> {
+    return this.models.create(context, body);
+  }
+
+  @Get()
+  @ApiOkResponse({ type: ModelPageDto })
+  listModels(@Asker() context: RequestContext, @Query() query: ListQueryDto): Promise<ModelPageDto> {
+    return this.models.list(context, query);
+  }
+
+  @Get(':model')
+  @ApiOkResponse({ type: ModelDto })
+  getModel(@Asker() context: RequestContext, @Param('model') model: string): Promise<ModelDto> {
+    return this.models.getByName(context, model);
+  }
+
+  @Patch(':model')
+  @ApiOkResponse({ type: ModelDto })
+  updateModel(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Body() body: UpdateModelDto,
+    @IfMatch() ifMatch: string | undefined,
+  ): Promise<ModelDto> {
+    return this.models.update(context, model, body, ifMatch);
+  }
+
+  /** Deletes a model with its versions; one that is being served only with `?force=true`. */
+  @Delete(':model')
+  @HttpCode(204)
+  @ApiNoContentResponse()
+  deleteModel(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Query() { force }: DeleteModelQueryDto,
+    @IfMatch() ifMatch: string | undefined,
+  ): Promise<void> {
+    return this.models.delete(context, model, { force: force === 'true', ifMatch });
+  }
+}

@@ -1,0 +1,138 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
+import { IsJsonObject, IsStringMap } from './validators.js';
+
+const maxDescription = 100_000;
+
+export class CreateModelDto {
+  @ApiProperty({ example: 'iris', minLength: 1, maxLength: 255 })
+  @IsString()
+  name: string;
+
+  @ApiProperty({ required: false })
+  @IsOptional()
+  @IsString()
+  @MaxLength(maxDescription)
+  description?: string;
+
+  @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string' } })
+  @IsOptional()
+  @IsStringMap()
+  tags?: Record<string, string>;
+
+  @ApiProperty({ required: false, type: Object, additionalProperties: true })
+  @IsOptional()
+  @IsJsonObject()
+  metadata?: Record<string, unknown>;
+}
+
+export class UpdateModelDto {
+  /** A new name; versions, history and aliases stay. */
+  @ApiProperty({ required: false })
+  @IsOptional()
+  @IsString()
+  name?: string;
+
+  @ApiProperty({ required: false })
+  @IsOptional()
+  @IsString()
+  @MaxLength(maxDescription)
+  description?: string;
+
+  /** Tags to set; `null` removes one; those not named stay. */
+  @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string', nullable: true } })
+  @IsOptional()
+  @IsStringMap({ removable: true })
+  tags?: Record<string, string | null>;
+
+  /** Replaces the metadata. */
+  @ApiProperty({ required: false, type: Object, additionalProperties: true })
+  @IsOptional()
+  @IsJsonObject()
+  metadata?: Record<string, unknown>;
+
+  /** What serving follows: `production`, or an alias such as `@champion`. */
+  @ApiProperty({ required: false, example: '@champion' })
+  @IsOptional()
+  @IsString()
+  follow?: string;
+}
+
+export class DeleteModelQueryDto {
+  @ApiProperty({ required: false, enum: ['true', 'false'] })
+  @IsOptional()
+  @IsIn(['true', 'false'])
+  force?: string;
+}
+
+export class ServingSummaryDto {
+  @ApiProperty({ type: Number, nullable: true })
+  wanted: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'What every live serving process answers with' })
+  answering: number | null;
+
+  @ApiProperty({ enum: ['none', 'loading', 'ready', 'failed', 'quarantined', 'unserved'] })
+  state: string;
+
+  @ApiProperty({ required: false })
+  reason?: string;
+}
+
+export class ModelDto {
+  @ApiProperty({ format: 'uuid' })
+  id: string;
+
+  @ApiProperty({ example: 'iris' })
+  name: string;
+
+  @ApiProperty()
+  description: string;
+
+  @ApiProperty({ type: Object, additionalProperties: { type: 'string' } })
+  tags: Record<string, string>;
+
+  @ApiProperty({ type: Object, additionalProperties: true })
+  metadata: Record<string, unknown>;
+
+  @ApiProperty({ type: Number, nullable: true })
+  production: number | null;
+
+  @ApiProperty({ type: Number, nullable: true })
+  staging: number | null;
+
+  @ApiProperty({ type: Object, additionalProperties: { type: 'integer' }, example: { champion: 3 } })
+  aliases: Record<string, number>;
+
+  @ApiProperty({ type: Number, nullable: true })
+  latestVersion: number | null;
+
+  @ApiProperty()
+  versionCount: number;
+
+  @ApiProperty({ example: 'production' })
+  follow: string;
+
+  @ApiProperty()
+  serving: ServingSummaryDto;
+
+  @ApiProperty()
+  createdBy: string;
+
+  @ApiProperty({ format: 'date-time' })
+  createdAt: string;
+
+  @ApiProperty({ format: 'date-time' })
+  updatedAt: string;
+
+  @ApiProperty({ example: '"4"' })
+  etag: string;
+}
+
+export class ModelPageDto {
+  @ApiProperty({ type: [ModelDto] })
+  items: ModelDto[];
+
+  @ApiProperty({ required: false })
+  next?: string;
+}

@@ -1,0 +1,40 @@
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { GarbageCollector } from '#artifacts';
+import { importers } from '#formats';
+import { Config } from '#platform';
+import { CollectDto, CollectedDto, ServerDto } from './server.dto.js';
+import { productVersion } from './product-version.js';
+
+const defaultGrace = 3600;
+
+@ApiTags('server')
+@Controller('api/v1')
+export class ServerController {
+  constructor(
+    private readonly config: Config,
+    private readonly garbage: GarbageCollector,
+  ) {}
+
+  /** What runs here, and where predictions are answered. */
+  @Get('server')
+  @ApiOkResponse({ type: ServerDto })
+  getServer(): ServerDto {
+    const { MAX_BODY, MAX_ROWS, PREDICT_TIMEOUT, SERVING_URL } = this.config;
+    return {
+      version: productVersion,
+      servingUrl: SERVING_URL,
+      formats: importers.map((importer) => importer.format),
+      limits: { maxBody: MAX_BODY, maxRows: MAX_ROWS, predictTimeout: PREDICT_TIMEOUT },
+    };
+  }
+
+  /** Removes given-up uploads and blobs that nothing needs any more; happens by itself too. */
+  @Post('gc')
+  @HttpCode(200)
+  @ApiBody({ type: CollectDto, required: false })
+  @ApiOkResponse({ type: CollectedDto })
+  collectGarbage(@Body() { graceSeconds = defaultGrace, dryRun = false }: CollectDto): Promise<CollectedDto> {
+    return this.garbage.collect({ grace: graceSeconds, dryRun });
+  }
+}

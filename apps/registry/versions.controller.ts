@@ -1,0 +1,118 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Param,
+  Patch,
+  Post,
+  Query,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ApiAcceptedResponse, ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { CompileService, LineageService, VersionsService } from '#registry';
+import { EtagInterceptor } from './etag.interceptor.js';
+import { ListQueryDto } from './list.dto.js';
+import { Asker, IfMatch, type RequestContext } from './request.js';
+import {
+  CreateVersionDto,
+  LineageDto,
+  LineageQueryDto,
+  UpdateVersionDto,
+  VersionDto,
+  VersionPageDto,
+} from './versions.dto.js';
+
+@ApiTags('versions')
+@Controller('api/v1/models/:model/versions')
+@UseInterceptors(EtagInterceptor)
+export class VersionsController {
+  constructor(
+    private readonly versions: VersionsService,
+    private readonly compiler: CompileService,
+    private readonly lineage: LineageService,
+  ) {}
+
+  /** Makes the next version from blobs that are stored; the model too, where there is none. */
+  @Post()
+  @ApiCreatedResponse({ type: VersionDto })
+  createVersion(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Body() body: CreateVersionDto,
+  ): Promise<VersionDto> {
+    return this.versions.create(context, model, body);
+  }
+
+  @Get()
+  @ApiOkResponse({ type: VersionPageDto })
+  listVersions(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Query() query: ListQueryDto,
+  ): Promise<VersionPageDto> {
+    return this.versions.list(context, model, query);
+  }
+
+  @Get(':version')
+  @ApiOkResponse({ type: VersionDto })
+  getVersion(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Param('version') version: string,
+  ): Promise<VersionDto> {
+    return this.versions.get(context, model, version);
+  }
+
+  @Patch(':version')
+  @ApiOkResponse({ type: VersionDto })
+  updateVersion(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Body() body: UpdateVersionDto,
+    @IfMatch() ifMatch: string | undefined,
+  ): Promise<VersionDto> {
+    return this.versions.update(context, model, version, body, ifMatch);
+  }
+
+  /** Deletes a version that is not being served; its number is not used again. */
+  @Delete(':version')
+  @HttpCode(204)
+  @ApiNoContentResponse()
+  deleteVersion(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @IfMatch() ifMatch: string | undefined,
+  ): Promise<void> {
+    return this.versions.delete(context, model, version, ifMatch);
+  }
+
+  /** Compiles and verifies the version again, as after an upgrade of the server. */
+  @Post(':version/check')
+  @HttpCode(202)
+  @ApiAcceptedResponse({ type: VersionDto })
+  async checkVersion(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Param('version') version: string,
+  ): Promise<VersionDto> {
+    const found = await this.versions.get(context, model, version);
+    await this.compiler.checkAgain(found.id);
+    return this.versions.get(context, model, String(found.version));
+  }
+
+  /** What the version was made from, and what was made from it. */
+  @Get(':version/lineage')
+  @ApiOkResponse({ type: LineageDto })
+  getLineage(
+    @Asker() context: RequestContext,
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Query() { direction, depth }: LineageQueryDto,
+  ): Promise<LineageDto> {
+    return this.lineage.of(context, model, version, direction, depth);
+  }
+}

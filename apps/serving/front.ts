@@ -1,0 +1,285 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type AccessCheck, type Config, DomainError, type Logger, problemOf } from '#platform';
+import { bindOutputs, ProgramError, type Tensor } from '#program';
+import {
+  CodecError,
+  decodeInferRequest,
+  encodeInferResponse,
+  modelMetadata,
+  modelReady,
+  serverLive,
+  serverMetadata,
+  serverReady,
+  type InferLimits,
+} from '#protocols';
+import type { LoadedVersion, ModelManager, RequestCounts, RunMarker } from '#serving';
+import { BodyCollector } from './body.js';
+import { Exchange } from './exchange.js';
+import { readPath, type Target } from './request-path.js';
+
+export interface FrontOptions {
+  config: Pick<Config, 'MAX_BODY' | 'MAX_ROWS' | 'PREDICT_TIMEOUT'>;
+  manager: ModelManager;
+  counts: RequestCounts;
+  checkAccess: AccessCheck;
+  /** Text of `/metrics`, over all workers. */
+  metrics(): Promise<string>;
+  marker: RunMarker | undefined;
+  /** Of this server. */
+  version: string;
+  log: Logger;
+}
+
+type ModelTarget = Extract<Target, { model: string }>;
+
+const SANE_ID = /^[\w.:/+=-]{1,128}$/;
+const MAX_DEPTH = 64;
+/** Bodies and answers above these are marked, because they hold the event loop; the speed is the slowest expected. */
+const LARGE_BODY = 2 ** 20;
+const LARGE_ANSWER = 100_000;
+const SLOWEST_BYTES_PER_MS = 10_000;
+const SLOWEST_ELEMENTS_PER_MS = 500;
+
+/** Answers the routes of the serving port on bare node:http: nothing stands between a request and its model. */
+export class Front {
+  /** Requests that have begun and have no answer yet. */
+  active = 0;
+  /** Set when the process is to stop: every answer then closes its connection. */
+  draining = false;
+
+  readonly #options: FrontOptions;
+  readonly #bodies: BodyCollector;
+  readonly #limits: InferLimits;
+  readonly #idPrefix = randomBytes(6).toString('hex');
+  #nextId = 0;
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+    this.#bodies = new BodyCollector(options.config.MAX_BODY);
+    this.#limits = { maxDepth: MAX_DEPTH, maxRows: options.config.MAX_ROWS };
+  }
+
+  /** The listener of the HTTP server. */
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    this.active++;
+    const exchange = new Exchange(request, response, this.#idOf(request), this.#ended);
+    exchange.answering = this.#options.version;
+    exchange.closing = this.draining;
+    try {
+      const refusal = this.#options.checkAccess(request);
+      if (refusal) throw refusal;
+      const target = readPath(request.url ?? '');
+      if (target.kind === 'infer') this.#infer(exchange, target);
+      else this.#get(exchange, target);
+    } catch (error) {
+      this.#fail(exchange, error);
+    }
+  };
+
+  #idOf({ headers }: IncomingMessage): string {
+    const given = headers['x-request-id'];
+    if (typeof given === 'string' && SANE_ID.test(given)) return given;
+    return this.#idPrefix + (this.#nextId++).toString(36);
+  }
+
+  #get(exchange: Exchange, target: Target): void {
+    const { method } = exchange.request;
+    if (method !== 'GET' && method !== 'HEAD') throw wrongMethod(method, ['GET', 'HEAD']);
+    switch (target.kind) {
+      case 'server':
+        return exchange.json(200, serverMetadata(this.#options.version));
+      case 'live':
+        return exchange.json(200, serverLive());
+      case 'livez':
+        return exchange.json(200, { status: 'ok' });
+      case 'ready':
+        return exchange.json(this.#ready ? 200 : 503, serverReady(this.#ready));
+      case 'readyz':
+        return exchange.json(this.#ready ? 200 : 503, this.#readiness());
+      case 'metrics':
+        return this.#later(exchange, this.#metrics(exchange));
+      case 'model':
+        return this.#later(exchange, this.#metadata(exchange, target));
+      case 'model-ready':
+        return this.#later(exchange, this.#modelReady(exchange, target));
+      case 'infer':
+        return;
+    }
+  }
+
+  get #ready(): boolean {
+    return this.#options.manager.ready && !this.draining;
+  }
+
+  #readiness(): object {
+    const models = this.#options.manager.states.filter((state) => state.state !== 'ready');
+    const waiting = models.map(({ model, state, answering, reason }) => ({
+      model,
+      state,
+      answering,
+      reason,
+    }));
+    return { status: this.#ready ? 'ok' : this.draining ? 'stopping' : 'loading', models: waiting };
+  }
+
+  async #metrics(exchange: Exchange): Promise<void> {
+    const text = await this.#options.metrics();
+    exchange.send(200, text, 'text/plain; version=0.0.4; charset=utf-8');
+  }
+
+  async #metadata(exchange: Exchange, { model, word }: ModelTarget): Promise<void> {
+    const version = await this.#options.manager.acquire(model, word);
+    try {
+      exchange.answering = version.version;
+      const numbers = [...(this.#options.manager.routes.get(model)?.versions.keys() ?? [])];
+      const versions = word === undefined ? numbers.sort((a, b) => a - b) : [version.version];
+      const { format, signature } = version.program;
+      exchange.json(200, modelMetadata({ name: model, versions, format, signature }));
+    } finally {
+      version.release();
+    }
+  }
+
+  async #modelReady(exchange: Exchange, { model, word }: ModelTarget): Promise<void> {
+    try {
+      const version = await this.#options.manager.acquire(model, word);
+      exchange.answering = version.version;
+      version.release();
+      exchange.json(200, modelReady(model, true));
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'UNAVAILABLE') throw error;
+      exchange.json(503, { ...modelReady(model, false), error: error.message });
+    }
+  }
+
+  #later(exchange: Exchange, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(exchange, error));
+  }
+
+  #infer(exchange: Exchange, target: ModelTarget): void {
+    const { request } = exchange;
+    if (request.method !== 'POST') throw wrongMethod(request.method, ['POST']);
+    const refusal = this.#bodies.check(request);
+    if (refusal) throw refusal;
+    if (exchange.expectsContinue) exchange.response.writeContinue();
+    this.#bodies.collect(
+      request,
+      (body) => this.#predict(exchange, target, body),
+      (error) => this.#fail(exchange, error),
+    );
+  }
+
+  #predict(exchange: Exchange, target: ModelTarget, body: Buffer): void {
+    exchange.begun = performance.now();
+    const { manager } = this.#options;
+    const { model, word } = target;
+    const found = manager.find(model, word);
+    if (found) return this.#run(exchange, model, found.lease(), body);
+    manager.acquire(model, word).then(
+      (version) => this.#run(exchange, model, version, body),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  /** Runs a request on the version that it captured; from here on whatever is swapped does not matter to it. */
+  #run(exchange: Exchange, model: string, version: LoadedVersion, body: Buffer): void {
+    if (!exchange.capture(model, version)) return;
+    const { config, marker } = this.#options;
+    const large = body.length > LARGE_BODY;
+    try {
+      if (large) marker?.coding(body.length / SLOWEST_BYTES_PER_MS);
+      const { id, inputs, outputs } = decodeInferRequest(body, this.#limits);
+      const bound = version.program.bind(inputs, config.MAX_ROWS);
+      const names = bindOutputs(version.program, outputs?.map(nameOf));
+      version.batcher.submit({
+        inputs: bound,
+        rows: bound[0]?.shape[0] ?? 1,
+        outputs: names,
+        deadline: Date.now() + config.PREDICT_TIMEOUT,
+        gone: () => exchange.ended,
+        done: (tensors) => this.#answer(exchange, model, version.version, id, tensors),
+        failed: (error) => this.#fail(exchange, error),
+      });
+    } catch (error) {
+      this.#fail(exchange, error);
+    } finally {
+      if (large) marker?.end();
+    }
+  }
+
+  #answer(
+    exchange: Exchange,
+    modelName: string,
+    modelVersion: number,
+    id: string | undefined,
+    outputs: Tensor[],
+  ): void {
+    if (exchange.ended) return;
+    let elements = 0;
+    for (const output of outputs) elements += output.data.length;
+    const { marker } = this.#options;
+    if (elements > LARGE_ANSWER) marker?.coding(elements / SLOWEST_ELEMENTS_PER_MS);
+    try {
+      exchange.send(200, encodeInferResponse({ modelName, modelVersion, id, outputs }));
+    } catch (error) {
+      this.#fail(exchange, error);
+    } finally {
+      if (elements > LARGE_ANSWER) marker?.end();
+    }
+  }
+
+  #fail(exchange: Exchange, cause: unknown): void {
+    if (exchange.ended) return;
+    const error = expected(cause);
+    const problem = problemOf(error, exchange.id);
+    if (problem.status >= 500) {
+      const { method, url } = exchange.request;
+      const fields = { trace: exchange.id, method, url, status: problem.status };
+      if (problem.code === 'INTERNAL')
+        this.#options.log.error({ ...fields, err: cause }, 'a prediction failed');
+      else this.#options.log.debug(fields, problem.detail);
+    }
+    const headers: string[] = [];
+    if (problem.retryAfter !== undefined) headers.push('retry-after', String(problem.retryAfter));
+    if (Array.isArray(problem.allow)) headers.push('allow', problem.allow.join(', '));
+    if (problem.status === 401) headers.push('www-authenticate', 'Bearer realm="slipway"');
+    exchange.send(
+      problem.status,
+      JSON.stringify({ ...problem, error: problem.detail }),
+      undefined,
+      headers,
+    );
+  }
+
+  readonly #ended = (exchange: Exchange, status: number): void => {
+    this.active--;
+    const { version, model } = exchange;
+    if (!version) return;
+    version.release();
+    this.#options.counts.record(
+      model,
+      version.modelId,
+      version.version,
+      status,
+      performance.now() - exchange.begun,
+    );
+  };
+}
+
+function nameOf({ name }: { name: string }): string {
+  return name;
+}
+
+function wrongMethod(method: string | undefined, allow: string[]): DomainError {
+  const message = `${method} is not allowed here; use ${allow.join(' or ')}.`;
+  return new DomainError('METHOD_NOT_ALLOWED', message, { extra: { allow } });
+}
+
+/** A fault of the request as the libraries say it, as one that the door says. */
+function expected(error: unknown): unknown {
+  const wrong =
+    error instanceof CodecError ||
+    (error instanceof ProgramError && error.code === 'INVALID_INPUT');
+  return wrong ? DomainError.invalid(error.pointer ?? '', error.message) : error;
+}

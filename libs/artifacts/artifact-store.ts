@@ -1,0 +1,103 @@
+import type { Readable } from 'node:stream';
+import type { Digest } from './digest.js';
+
+/**
+ * Where the bytes of blobs live. A blob is found by its digest alone; every key in the store is made by us from a
+ * digest or from the id of an upload, never from anything that a client named.
+ *
+ * Promises of every driver (`test/artifact-store.contract.ts` checks them):
+ * - content is invisible until it is committed, and then it is there as a whole;
+ * - what `commit`, `save` or a checkpoint has acknowledged survives a kill -9 and a loss of power;
+ * - memory does not grow with the size of a blob;
+ * - a store that does not answer or refuses is `UNAVAILABLE` within 10 seconds, never a hang.
+ */
+export abstract class ArtifactStore {
+  /** Answers when the store can be read and written. @throws DomainError UNAVAILABLE with what is wrong */
+  abstract check(): Promise<void>;
+
+  abstract stat(digest: Digest): Promise<{ size: number } | undefined>;
+
+  /**
+   * The bytes of a blob as they are stored, unverified. The stream gives exactly the bytes that were asked for, or
+   * ends with an error: never fewer in silence.
+   * @param range bytes from `offset` (default 0), `length` of them (default: up to the end)
+   * @throws DomainError NOT_FOUND before the first byte where there is no such blob
+   */
+  abstract read(digest: Digest, range?: ByteRange): Promise<Readable>;
+
+  /** Removes a blob; one that is not there is no error. */
+  abstract delete(digest: Digest): Promise<void>;
+
+  /** All blobs, in no order. */
+  abstract list(): AsyncIterable<StoredBlob>;
+
+  /**
+   * Content on its way to become a blob.
+   * @param id a UUID of ours; two stagings with one id are the same content
+   * @param saved what the last `save` or checkpoint said, at any replica and before any restart; absent: nothing yet
+   */
+  abstract stage(id: string, saved?: SavedStaging): Staging;
+
+  /** Everything staged and not committed, that of uploads long forgotten included, in no order. */
+  abstract listStaged(): AsyncIterable<StagedContent>;
+}
+
+/** Content that grows by `append` until it is committed or discarded. One caller at a time. */
+export interface Staging {
+  /** Bytes so far, saved or not. */
+  readonly size: number;
+
+  /**
+   * Adds bytes at the end. Where `content` or the store fails, what the last checkpoint said still holds.
+   * @param checkpoint awaited each time when more of the content is durable
+   */
+  append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void>;
+
+  /** Makes all bytes so far durable. */
+  save(): Promise<SavedStaging>;
+
+  /** All bytes as of the last `save` or checkpoint, from the first one. */
+  read(): Promise<Readable>;
+
+  /**
+   * Publishes the bytes so far as the blob of this digest, which the caller has computed from them. Committing content
+   * that is there already, or was committed by an earlier call that nobody heard the end of, succeeds.
+   * @param checkpoint awaited with what must be known to discard an interrupted commit
+   */
+  commit(digest: Digest, checkpoint: Checkpoint): Promise<void>;
+
+  /** Gives up what is staged, or clears what a commit has left over. What is not there is no error. */
+  discard(): Promise<void>;
+}
+
+/** What must be kept (as JSON, in a row) to go on with a staging later or elsewhere. */
+export interface SavedStaging {
+  /** Bytes that are durable. */
+  received: number;
+  /** The driver's own. */
+  state: Record<string, unknown>;
+}
+
+export type Checkpoint = (saved: SavedStaging) => Promise<void>;
+
+export interface ByteRange {
+  offset?: number;
+  length?: number;
+}
+
+export interface StoredBlob {
+  digest: Digest;
+  size: number;
+  /** By the clock of the store. */
+  modifiedAt: Date;
+}
+
+export interface StagedContent {
+  id: string;
+  /** Enough to discard it. */
+  saved: SavedStaging;
+  modifiedAt: Date;
+}
+
+/** Bytes a read from a disk, and what is gathered before a write to it: twice as fast as Node's default of 64 KiB. */
+export const CHUNK_SIZE = 1024 * 1024;

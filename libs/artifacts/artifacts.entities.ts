@@ -1,0 +1,70 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+
+/** Bytes that are in the store, by their digest. The row is written after the bytes, and removed before them. */
+@Entity()
+export class Blob {
+  @PrimaryColumn('text')
+  digest: string;
+
+  @Column('bigint')
+  size: number;
+
+  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  createdAt: Date;
+
+  /** Until then a blob stays that nothing refers to. */
+  @Index()
+  @Column('timestamptz', { precision: 3 })
+  keptUntil: Date;
+}
+
+/** What a blob is kept for: a version, a compiled Program. */
+@Entity()
+@Index(['kind', 'owner'])
+export class BlobReference {
+  @PrimaryColumn('text')
+  digest: string;
+
+  @PrimaryColumn('text')
+  kind: string;
+
+  @PrimaryColumn('text')
+  owner: string;
+
+  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  createdAt: Date;
+
+  @ManyToOne(() => Blob)
+  @JoinColumn({ name: 'digest' })
+  blob: Blob;
+}
+
+/** Content on its way to become a blob; see {@link UploadService}. */
+@Entity()
+export class Upload {
+  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  id: string;
+
+  @Column('text', { default: 'default' })
+  workspace: string;
+
+  /** Bytes that are acknowledged: durable in the store. */
+  @Column('bigint', { default: 0 })
+  received: number;
+
+  /** `driver`: the store's own; `lease`: who writes at the moment; `verified`: the blob that it is becoming. */
+  @Column('jsonb', { default: {} })
+  storeState: object;
+
+  @Column('text')
+  createdBy: string;
+
+  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  createdAt: Date;
+
+  @Index()
+  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  touchedAt: Date;
+}
+
+export const artifactsEntities = [Blob, BlobReference, Upload];

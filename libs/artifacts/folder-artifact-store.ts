@@ -1,0 +1,310 @@
+import { createReadStream, type Dirent } from 'node:fs';
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { DomainError } from '#platform';
+import {
+  ArtifactStore,
+  CHUNK_SIZE,
+  type ByteRange,
+  type Checkpoint,
+  type SavedStaging,
+  type StagedContent,
+  type Staging,
+  type StoredBlob,
+} from './artifact-store.js';
+import { hexOf, isDigest, type Digest } from './digest.js';
+import { ExactStream } from './exact-stream.js';
+
+/** Bytes between two checkpoints of an upload: what a kill -9 may cost at most. */
+const CHECKPOINT_SIZE = 32 * 1024 * 1024;
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Blobs in a folder: `blobs/sha256/ab/abcdef…`, and `uploads/{id}` while they are staged, on one file system. */
+export class FolderArtifactStore extends ArtifactStore {
+  private readonly root: string;
+
+  /** @param root made where it is missing */
+  constructor(root: string) {
+    super();
+    this.root = resolve(root);
+  }
+
+  override async check(): Promise<void> {
+    await reachable(async () => {
+      await mkdir(this.blobs, { recursive: true });
+      await mkdir(this.uploads, { recursive: true });
+      await access(this.uploads, constants.W_OK | constants.X_OK);
+    });
+  }
+
+  override async stat(digest: Digest): Promise<{ size: number } | undefined> {
+    const found = await ifPresent(stat(this.path(digest)));
+    return found && { size: found.size };
+  }
+
+  override async read(digest: Digest, range?: ByteRange): Promise<Readable> {
+    const stream = await openFile(this.path(digest), digest, range);
+    if (!stream) throw DomainError.notFound(`Blob ${digest}`);
+    return stream;
+  }
+
+  override async delete(digest: Digest): Promise<void> {
+    await reachable(() => rm(this.path(digest), { force: true }));
+  }
+
+  override async *list(): AsyncIterable<StoredBlob> {
+    for (const folder of await entries(this.blobs)) {
+      for (const file of await entries(join(this.blobs, folder.name))) {
+        const digest = `sha256:${file.name}`;
+        const found = await ifPresent(stat(join(this.blobs, folder.name, file.name)));
+        if (found && isDigest(digest)) yield { digest, size: found.size, modifiedAt: found.mtime };
+      }
+    }
+  }
+
+  override stage(id: string, saved?: SavedStaging): Staging {
+    if (!uuid.test(id)) throw new Error(`"${id}" is not the id of an upload`);
+    return new StagedFile(
+      join(this.uploads, id),
+      (digest) => this.path(digest),
+      saved?.received ?? 0,
+    );
+  }
+
+  override async *listStaged(): AsyncIterable<StagedContent> {
+    for (const { name } of await entries(this.uploads)) {
+      const found = await ifPresent(stat(join(this.uploads, name)));
+      if (!found || !uuid.test(name)) continue;
+      yield { id: name, saved: { received: found.size, state: {} }, modifiedAt: found.mtime };
+    }
+  }
+
+  private get blobs(): string {
+    return join(this.root, 'blobs', 'sha256');
+  }
+
+  private get uploads(): string {
+    return join(this.root, 'uploads');
+  }
+
+  private path(digest: Digest): string {
+    const hex = hexOf(digest);
+    return join(this.blobs, hex.slice(0, 2), hex);
+  }
+}
+
+/** A file that is written at the offset where the acknowledged bytes end; what lies behind that is cut off first. */
+class StagedFile implements Staging {
+  size: number;
+
+  constructor(
+    private readonly path: string,
+    private readonly target: (digest: Digest) => string,
+    private saved: number,
+  ) {
+    this.size = saved;
+  }
+
+  async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
+    const file = await reachable(() => this.openAtEnd());
+    try {
+      const writer = new GatheringWriter(file, this.size);
+      for await (const chunk of content) {
+        await reachable(() => writer.write(chunk));
+        if (writer.written - this.saved < CHECKPOINT_SIZE) continue;
+        await reachable(() => writer.flush());
+        await this.sync(file, writer.written);
+        await checkpoint({ received: this.saved, state: {} });
+      }
+      await reachable(() => writer.flush());
+      this.size = writer.written;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async save(): Promise<SavedStaging> {
+    if (this.saved !== this.size) {
+      const file = await reachable(() => open(this.path, 'r+'));
+      try {
+        await this.sync(file, this.size);
+      } finally {
+        await file.close();
+      }
+    }
+    return { received: this.saved, state: {} };
+  }
+
+  async read(): Promise<Readable> {
+    const stream = await openFile(this.path, 'an upload', { length: this.saved });
+    if (!stream) throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+    return stream;
+  }
+
+  async commit(digest: Digest): Promise<void> {
+    const target = this.target(digest);
+    await reachable(async () => {
+      // An upload of no bytes has no file yet.
+      if (this.size === 0) await (await open(this.path, 'w')).close();
+      const file = await ifPresent(open(this.path, 'r+'));
+      if (!file) return this.wasCommitted(target);
+      try {
+        await file.truncate(this.size);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      if (await mkdir(dirname(target), { recursive: true }))
+        await syncFolder(dirname(dirname(target)));
+      await rename(this.path, target);
+      await syncFolder(dirname(target));
+    });
+  }
+
+  async discard(): Promise<void> {
+    await reachable(() => rm(this.path, { force: true }));
+  }
+
+  private async wasCommitted(target: string): Promise<void> {
+    const found = await ifPresent(stat(target));
+    if (found?.size === this.size) return;
+    throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+  }
+
+  /** The name of a new file is made durable with it: acknowledged bytes in a nameless file would be lost bytes. */
+  private async openAtEnd(): Promise<FileHandle> {
+    const present = await ifPresent(open(this.path, 'r+'));
+    if (present) {
+      const { size } = await present.stat();
+      if (size >= this.size) {
+        await present.truncate(this.size);
+        return present;
+      }
+      await present.close();
+    }
+    if (this.size > 0) {
+      throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+    }
+    await mkdir(dirname(this.path), { recursive: true });
+    const file = await open(this.path, 'w');
+    await syncFolder(dirname(this.path));
+    return file;
+  }
+
+  private async sync(file: FileHandle, size: number): Promise<void> {
+    await reachable(() => file.datasync());
+    this.size = size;
+    this.saved = size;
+  }
+}
+
+/** Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. */
+class GatheringWriter {
+  private chunks: Buffer[] = [];
+  private gathered = 0;
+
+  /** @param written the offset in the file where the next byte goes */
+  constructor(
+    private readonly file: FileHandle,
+    public written: number,
+  ) {}
+
+  async write(chunk: Buffer): Promise<void> {
+    this.chunks.push(chunk);
+    this.gathered += chunk.length;
+    if (this.gathered >= CHUNK_SIZE) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    let chunks = this.chunks;
+    this.chunks = [];
+    this.gathered = 0;
+    while (chunks.length > 0) {
+      const { bytesWritten } = await this.file.writev(chunks, this.written);
+      this.written += bytesWritten;
+      chunks = after(chunks, bytesWritten);
+    }
+  }
+}
+
+/** What a short write has left over. */
+function after(chunks: Buffer[], written: number): Buffer[] {
+  let skip = written;
+  const rest: Buffer[] = [];
+  for (const chunk of chunks) {
+    if (skip < chunk.length) rest.push(chunk.subarray(skip));
+    skip = Math.max(0, skip - chunk.length);
+  }
+  return rest;
+}
+
+async function openFile(
+  path: string,
+  what: string,
+  range: ByteRange = {},
+): Promise<Readable | undefined> {
+  const file = await ifPresent(open(path, 'r'));
+  if (!file) return undefined;
+  const offset = range.offset ?? 0;
+  const length = range.length ?? Math.max(0, (await file.stat()).size - offset);
+  if (length === 0) {
+    await file.close();
+    return Readable.from([]);
+  }
+  const stream = createReadStream(path, {
+    fd: file,
+    start: offset,
+    end: offset + length - 1,
+    highWaterMark: CHUNK_SIZE,
+  });
+  return new ExactStream(stream, length, what);
+}
+
+async function entries(folder: string): Promise<Dirent[]> {
+  return (await ifPresent(readdir(folder, { withFileTypes: true }))) ?? [];
+}
+
+/** A rename is durable only when its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function ifPresent<T>(asked: Promise<T>): Promise<T | undefined> {
+  return reachable(() =>
+    asked.catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined;
+      throw cause;
+    }),
+  );
+}
+
+/** What the file system refuses (no space, no right, a broken disk) is an outage of the store, with its reason. */
+async function reachable<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (cause instanceof DomainError || !isSystemError(cause)) throw cause;
+    const reason =
+      cause.code === 'ENOSPC' || cause.code === 'EDQUOT' ? 'is full' : `failed (${cause.code})`;
+    throw new DomainError(
+      'UNAVAILABLE',
+      `The artifact store ${reason}. Nothing was changed; try again later.`,
+      {
+        cause,
+        retryAfter: 5,
+      },
+    );
+  }
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'code' in error && 'syscall' in error;
+}

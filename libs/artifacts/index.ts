@@ -1,0 +1,19 @@
+export { Blob, BlobReference, Upload, artifactsEntities } from './artifacts.entities.js';
+export { ArtifactsModule } from './artifacts.module.js';
+export {
+  ArtifactStore,
+  type ByteRange,
+  type Checkpoint,
+  type SavedStaging,
+  type StagedContent,
+  type Staging,
+  type StoredBlob,
+} from './artifact-store.js';
+export { dereferenceBlobs, type WantedBlobs } from './blob-references.js';
+export { BlobService, type StoredBlobInfo } from './blob.service.js';
+export { digestOf, isDigest, parseDigest, type Digest } from './digest.js';
+export { FolderArtifactStore } from './folder-artifact-store.js';
+export { type Collected, type CollectOptions, GarbageCollector } from './garbage-collector.js';
+export { openArtifactStore, type StoreSettings } from './open-artifact-store.js';
+export { S3ArtifactStore } from './s3-artifact-store.js';
+export { UploadService, type UploadPart, type UploadStatus } from './upload.service.js';

@@ -1,0 +1,207 @@
+import { createHash, randomUUID, type Hash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { DomainError, type RequestContext } from '#platform';
+import { ArtifactStore } from './artifact-store.js';
+import { digestOf, parseDigest, type Digest } from './digest.js';
+import { LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
+import { UploadWriter } from './upload-writer.js';
+
+export interface UploadStatus {
+  id: string;
+  /** Bytes that are durable; the next one to send. */
+  received: number;
+}
+
+/** What comes with a request that brings bytes. */
+export interface UploadPart {
+  content: Readable;
+  /** Where the sender believes that the bytes belong; absent: at the end. */
+  start?: number | undefined;
+  /** How many bytes the sender promised. */
+  length?: number | undefined;
+}
+
+/** How long a request waits for the one before it, whose connection may be gone already, to put its bytes away. */
+const PATIENCE_MS = 250;
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const HASHES_KEPT = 10_000;
+
+/**
+ * Uploads in the steps of the OCI Distribution specification. What is acknowledged is durable, and an upload goes on
+ * after a cut, a restart, or at another replica: all that must be known is in its row and in the store.
+ *
+ * The digest is computed while bytes pass by. The state of that hash lives in this process only; where it is lost (a
+ * restart, another replica), the bytes are read back from the store and hashed once when the upload is finished.
+ */
+@Injectable()
+export class UploadService {
+  private readonly rows: UploadRows;
+  private readonly writers = new Map<string, UploadWriter>();
+  private readonly hashes = new Map<string, { hash: Hash; received: number }>();
+
+  constructor(
+    @InjectDataSource() dataSource: DataSource,
+    private readonly store: ArtifactStore,
+  ) {
+    this.rows = new UploadRows(dataSource);
+  }
+
+  async begin(context: RequestContext): Promise<UploadStatus> {
+    return { id: await this.rows.insert(context), received: 0 };
+  }
+
+  /** @throws DomainError NOT_FOUND */
+  async status(id: string): Promise<UploadStatus> {
+    const writer = this.writers.get(id);
+    if (writer) await settling(writer);
+    const row = uuid.test(id) ? await this.rows.find(id) : undefined;
+    if (!row) throw noUpload(id);
+    return { id, received: row.received };
+  }
+
+  /**
+   * Appends bytes. Where the connection breaks, the bytes that came are kept.
+   * @throws DomainError NOT_FOUND; RANGE_NOT_SATISFIABLE (`extra.received`) where the bytes belong elsewhere; CONFLICT
+   * where another request writes to this upload; PAYLOAD_TOO_LARGE; UNAVAILABLE
+   */
+  async append(id: string, part: UploadPart): Promise<UploadStatus> {
+    return this.writing(id, async (writer) => {
+      await receive(writer, part);
+      return { id, received: writer.received };
+    });
+  }
+
+  /**
+   * Appends the last bytes, if any, and makes the blob. When this has returned, the blob survives every crash.
+   * @throws DomainError as {@link append}; DIGEST_MISMATCH, after which the upload is gone and nothing is stored
+   */
+  async finish(id: string, digest: string, part?: UploadPart): Promise<{ digest: Digest; size: number }> {
+    const wanted = parseDigest(digest);
+    return this.writing(id, async (writer) => {
+      if (part) await receive(writer, part, { last: true });
+      const { size } = writer;
+      if (writer.verified?.digest !== wanted || writer.verified.size !== size) {
+        const actual = await writer.digest();
+        if (actual !== wanted) {
+          await this.cancel(id);
+          throw mismatch(wanted, actual, size);
+        }
+      }
+      await writer.publish({ digest: wanted, size });
+      return { digest: wanted, size };
+    });
+  }
+
+  /** Stores our own bytes, whose digest nobody knows yet. */
+  async put(content: Readable | Buffer, context: RequestContext): Promise<{ digest: Digest; size: number }> {
+    const { id } = await this.begin(context);
+    try {
+      return await this.writing(id, async (writer) => {
+        // An empty Buffer is the end of a stream to Readable.from.
+        const stream = Buffer.isBuffer(content) ? Readable.from(content.length ? [content] : []) : content;
+        await receive(writer, { content: stream }, { last: true });
+        const blob = { digest: await writer.digest(), size: writer.size };
+        await writer.publish(blob);
+        return blob;
+      });
+    } catch (error) {
+      // The collector finds what cannot be cleared now.
+      await this.cancel(id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Gives an upload up. @throws DomainError NOT_FOUND */
+  async cancel(id: string): Promise<void> {
+    const row = uuid.test(id) ? await this.rows.remove(id) : undefined;
+    if (!row) throw noUpload(id);
+    this.hashes.delete(id);
+    await this.store.stage(id, savedOf(row)).discard();
+  }
+
+  /** Runs `work` as the only one who writes to the upload, here or at any replica. */
+  private async writing<T>(id: string, work: (writer: UploadWriter) => Promise<T>): Promise<T> {
+    if (!uuid.test(id)) throw noUpload(id);
+    const before = this.writers.get(id);
+    if (before && !(await settling(before))) throw busy();
+    const owner = randomUUID();
+    const row = await this.lease(id, owner);
+    const kept = this.hashes.get(id);
+    this.hashes.delete(id);
+    const hash = row.received === 0 ? createHash('sha256') : kept?.received === row.received ? kept.hash : undefined;
+    const staging = this.store.stage(id, row.store_state.driver && savedOf(row));
+    const writer = new UploadWriter(this.rows, { id, owner, row, staging, hash });
+    this.writers.set(id, writer);
+    try {
+      return await work(writer);
+    } finally {
+      await writer.close();
+      if (this.writers.get(id) === writer) this.writers.delete(id);
+      if (writer.hash && !writer.published) this.keepHash(id, writer.hash, writer.received);
+    }
+  }
+
+  /** A lease that its process cannot renew any more runs out in seconds; until then this waits for it. */
+  private async lease(id: string, owner: string): Promise<UploadRow> {
+    const patience = Date.now() + (LEASE_SECONDS + 1) * 1000;
+    for (;;) {
+      const row = await this.rows.lease(id, owner);
+      if (row) return row;
+      if (!(await this.rows.find(id))) throw noUpload(id);
+      if (Date.now() > patience || this.writers.has(id)) throw busy();
+      await sleep(100);
+    }
+  }
+
+  private keepHash(id: string, hash: Hash, received: number): void {
+    const [oldest] = this.hashes.keys();
+    if (this.hashes.size >= HASHES_KEPT && oldest !== undefined) this.hashes.delete(oldest);
+    this.hashes.set(id, { hash, received });
+  }
+}
+
+/** Waits for a writer that is about to end. @returns whether it has ended */
+async function settling(writer: UploadWriter): Promise<boolean> {
+  const soon = sleep(PATIENCE_MS, false);
+  const settled = writer.settled.then(() => true);
+  if (await Promise.race([settled, soon])) return true;
+  return writer.isCut ? settled : false;
+}
+
+async function receive(writer: UploadWriter, part: UploadPart, { last = false } = {}): Promise<void> {
+  const { start = writer.received } = part;
+  if (start !== writer.received) {
+    throw new DomainError(
+      'RANGE_NOT_SATISFIABLE',
+      `The upload has ${writer.received} bytes, so the next one is byte ${writer.received}, not ${start}.`,
+      { extra: { received: writer.received } },
+    );
+  }
+  await writer.append(part.content, part.length);
+  if (!last || writer.isCut) await writer.save();
+  writer.throwIfCut();
+}
+
+function savedOf({ received, store_state }: UploadRow) {
+  return { received, state: store_state.driver ?? {} };
+}
+
+function busy(): DomainError {
+  return new DomainError(
+    'CONFLICT',
+    'Another request is writing to this upload. Ask with GET where to go on when it has ended.',
+    { retryAfter: 1 },
+  );
+}
+
+function mismatch(wanted: Digest, actual: Digest, size: number): DomainError {
+  const message = `The ${size} bytes that came have the digest ${actual}, not ${wanted}. Nothing was stored; upload again.`;
+  return new DomainError('DIGEST_MISMATCH', message, {
+    errors: [{ pointer: '/digest', message: `The digest of the bytes is ${actual}.` }],
+    extra: { actual },
+  });
+}

@@ -1,0 +1,77 @@
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { migrations } from '../../migrations/index.js';
+import { PostgresNamingStrategy } from './naming-strategy.js';
+
+/** Entity classes; never globs, which load other copies of the classes. */
+export type Entities = Extract<DataSourceOptions['entities'], unknown[]>;
+
+export interface DatabaseUse {
+  /** Name of the connections in `pg_stat_activity`. */
+  name?: string;
+  /** Most connections. */
+  size?: number;
+  /** Milliseconds after which PostgreSQL ends a statement; 0 never. */
+  statementTimeout?: number;
+  /** Told of a connection that was lost while idle; the pool opens another one when it needs it. */
+  onLost?: (error: Error) => void;
+}
+
+const CONNECT_TIMEOUT = 5_000;
+const STATEMENT_TIMEOUT = 15_000;
+const IDLE_IN_TRANSACTION_TIMEOUT = 60_000;
+
+/**
+ * How TypeORM connects. `bigint` columns come as numbers: identities and sizes stay below 2^53.
+ * The pool is the driver's own; {@link HotPool} shares it.
+ */
+export function databaseOptions(url: string, entities: Entities = [], use: DatabaseUse = {}) {
+  return {
+    type: 'postgres',
+    url,
+    entities,
+    migrations,
+    migrationsTransactionMode: 'each',
+    namingStrategy: new PostgresNamingStrategy(),
+    parseInt8: true,
+    // This names gen_random_uuid(), which PostgreSQL has without the extension.
+    uuidExtension: 'pgcrypto',
+    installExtensions: false,
+    poolSize: use.size ?? 10,
+    connectTimeoutMS: CONNECT_TIMEOUT,
+    applicationName: use.name ?? 'slipway',
+    poolErrorHandler: use.onLost ?? (() => {}),
+    extra: sessionOptions(use),
+  } satisfies DataSourceOptions;
+}
+
+/** What both pools, TypeORM's and {@link openPool}'s, set on their connections. */
+export function sessionOptions({ statementTimeout = STATEMENT_TIMEOUT }: DatabaseUse) {
+  return {
+    keepAlive: true,
+    statement_timeout: statementTimeout,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
+  };
+}
+
+/** Brings the schema up to date. Processes that start together wait for each other. */
+export async function migrate(url: string): Promise<void> {
+  const dataSource = new DataSource(
+    databaseOptions(url, [], { name: 'slipway-migrations', size: 2, statementTimeout: 0 }),
+  );
+  await dataSource.initialize();
+  const lock = dataSource.createQueryRunner();
+  try {
+    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await dataSource.runMigrations();
+  } finally {
+    await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => {});
+    await lock.release();
+    await dataSource.destroy();
+  }
+}
+
+/** "slipway" on a telephone keypad: any number that no other program locks. */
+const MIGRATION_LOCK = 7547929;
+
+/** For the `typeorm` command line, which runs migrations only and needs no entity. */
+export default new DataSource(databaseOptions(process.env.DATABASE_URL ?? ''));

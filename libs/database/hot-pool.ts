@@ -1,0 +1,51 @@
+import pg from 'pg';
+import type { DataSource } from 'typeorm';
+import { readJsonExactly } from './exact-json.js';
+import { type DatabaseUse, sessionOptions } from './data-source.js';
+
+/** A statement that PostgreSQL parses and plans once a connection: one name, one text. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+/** Named prepared statements on the driver's own pool, for paths that are asked often. */
+export class HotPool {
+  constructor(private readonly pool: pg.Pool) {}
+
+  /** The pool that TypeORM's PostgreSQL driver has opened already. */
+  static of(dataSource: DataSource): HotPool {
+    const { master } = dataSource.driver as unknown as { master: pg.Pool };
+    return new HotPool(master);
+  }
+
+  /** The rows, with the columns named as in the text. */
+  async rows<T extends object>({ name, text }: Statement, values: unknown[] = []): Promise<T[]> {
+    const { rows } = await this.pool.query<T>({ name, text, values });
+    return rows;
+  }
+
+  /** The first row, if there is one. */
+  async row<T extends object>(
+    statement: Statement,
+    values: unknown[] = [],
+  ): Promise<T | undefined> {
+    const [first] = await this.rows<T>(statement, values);
+    return first;
+  }
+}
+
+/** A pool without TypeORM, for processes that only follow the database. A lost connection is told, never thrown. */
+export function openPool(url: string, use: DatabaseUse = {}): pg.Pool {
+  pg.defaults.parseInt8 = true;
+  readJsonExactly();
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: use.size ?? 4,
+    connectionTimeoutMillis: 5_000,
+    application_name: use.name ?? 'slipway',
+    ...sessionOptions(use),
+  });
+  pool.on('error', use.onLost ?? (() => {}));
+  return pool;
+}

@@ -1,0 +1,205 @@
+import { constants } from 'node:fs';
+import { lstat, open, writeFile, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deserialize } from 'node:v8';
+import { bindInputs, bindOutputs, compareTensors, loadProgram } from '#program';
+import { ProgramError, type Runtime, type Signature, type Tensor } from '#program';
+import { CodecError, decodeTensors } from '#protocols';
+import { endWithParent, openChannel } from './contained-child.js';
+import type { CompileProgress, CompileRequest, CompileResult } from './compiler.js';
+import {
+  DamagedModel,
+  UnsupportedModel,
+  type ModelImporter,
+  type UploadedFile,
+  type Verdict,
+} from './importer.js';
+import { importers } from './importers.js';
+import { nodeOnnxBackend } from './node-onnx.js';
+import { zeroInputs } from './zero-inputs.js';
+
+endWithParent();
+const channel = openChannel();
+const received: Buffer[] = [];
+channel.on('data', (chunk: Buffer) => {
+  received.push(chunk);
+  const bytes = Buffer.concat(received);
+  const length = bytes.length >= 4 ? bytes.readUInt32LE(0) : Infinity;
+  if (bytes.length < 4 + length) {
+    received.splice(0, received.length, bytes);
+    return;
+  }
+  channel.removeAllListeners('data');
+  void answer(deserialize(bytes.subarray(4)) as CompileRequest);
+});
+
+function tell(progress: CompileProgress): void {
+  channel.write(`${JSON.stringify(progress)}\n`);
+}
+
+async function answer(request: CompileRequest): Promise<void> {
+  tell({ result: await compileFiles(request) });
+}
+
+async function compileFiles(request: CompileRequest): Promise<CompileResult> {
+  let importer: ModelImporter | undefined;
+  try {
+    const files = await Promise.all(request.files.map(openFile));
+    importer = await chooseImporter(files, request.format);
+    const format = request.format ?? null;
+    if (!importer)
+      return { state: 'unsupported', reason: nothingReads(format), format, importer: null };
+    tell({ phase: 'compiling', format: importer.format, importer: nameOf(importer) });
+    const given = request.signature ? { signature: request.signature as Signature } : {};
+    const verdict = await importer.compile(files, given);
+    return { ...(await tryOut(verdict, files, request)), ...identity(importer) };
+  } catch (error) {
+    const state = error instanceof UnsupportedModel ? 'unsupported' : 'failed';
+    const identified = importer
+      ? identity(importer)
+      : { format: request.format ?? null, importer: null };
+    return { state, reason: reasonOf(error), ...identified };
+  }
+}
+
+function nameOf({ format, version }: ModelImporter): string {
+  return `${format}@${version}`;
+}
+
+function identity(importer: ModelImporter): { format: string; importer: string } {
+  return { format: importer.format, importer: nameOf(importer) };
+}
+
+function nothingReads(format: string | null): string {
+  const known = importers.map((importer) => importer.format).join(', ');
+  return format
+    ? `The format ${JSON.stringify(format)} is not supported; ${known} are.`
+    : `None of the files is of a supported format (${known}).`;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof DamagedModel || error instanceof UnsupportedModel) return error.message;
+  if (error instanceof ProgramError) return `The compiled program does not load: ${error.message}`;
+  if (
+    error instanceof RangeError &&
+    /Array buffer|allocation|Invalid (typed )?array length/i.test(error.message)
+  )
+    return 'Reading the model needs more memory than compiling may take.';
+  const text = error instanceof Error ? error.message : String(error);
+  return `The model could not be read: ${text}`;
+}
+
+/** The importer with the named format, or the first that recognises the files: the table has the most specific first. */
+async function chooseImporter(
+  files: UploadedFile[],
+  format: string | null | undefined,
+): Promise<ModelImporter | undefined> {
+  if (format) return importers.find((importer) => importer.format === format);
+  for (const importer of importers) if (await importer.recognises(files)) return importer;
+  return undefined;
+}
+
+/** Loads the program, runs it once and compares golden rows; writes it where all is well. */
+async function tryOut(
+  verdict: Verdict,
+  files: UploadedFile[],
+  { outputFolder = '.', inputExample }: CompileRequest,
+): Promise<Pick<CompileResult, 'state' | 'reason' | 'signature' | 'difference'>> {
+  if (verdict.state !== 'servable') return verdict;
+  const { program, weights } = verdict;
+  tell({ phase: 'loading' });
+  const contents = new Map<string, Uint8Array>();
+  for (const [path, uploaded] of verdict.files ?? []) {
+    const file = files.find((candidate) => candidate.path === uploaded);
+    if (!file) throw new Error(`The program names the file ${uploaded}, which is not there.`);
+    contents.set(path, await file.read());
+  }
+  // What serving will parse is what is tried out here.
+  const stored = JSON.stringify(program);
+  const onnx = await nodeOnnxBackend();
+  const runtime = await loadProgram(JSON.parse(stored), weights, { files: contents, onnx });
+  contents.clear();
+  tell({ phase: 'running' });
+  const fault = inputExample ? await runExample(runtime, inputExample) : await runZeros(runtime);
+  if (fault) return fault;
+  await writeFile(join(outputFolder, 'weights.bin'), weights);
+  await writeFile(join(outputFolder, 'program.json'), stored);
+  return { state: 'servable', signature: program.signature };
+}
+
+type Fault = Pick<CompileResult, 'reason' | 'difference'> & { state: 'failed' };
+
+/** Zeros may be no sensible input, so an error does not count, unless it is for want of memory. */
+async function runZeros(runtime: Runtime): Promise<Fault | undefined> {
+  try {
+    await runtime.run(zeroInputs(runtime.signature), bindOutputs(runtime));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    if (!/allocate memory|bad_alloc/i.test(error.message)) return undefined;
+    return { state: 'failed', reason: `The first run needs too much memory. ${error.message}` };
+  }
+}
+
+async function runExample(
+  runtime: Runtime,
+  { inputs, expected, tolerance }: NonNullable<CompileRequest['inputExample']>,
+): Promise<Fault | undefined> {
+  let got: Tensor[];
+  let wanted: Tensor[] = [];
+  try {
+    const given = decodeTensors(inputs, '/inputExample/inputs');
+    wanted = decodeTensors(expected ?? [], '/inputExample/expected');
+    const bound = bindInputs(runtime, given, { maxRows: Infinity });
+    got = await runtime.run(bound, outputsFor(runtime, wanted));
+  } catch (error) {
+    if (!(error instanceof ProgramError) && !(error instanceof CodecError)) throw error;
+    return { state: 'failed', reason: `The input example cannot be run: ${error.message}` };
+  }
+  const { rtol = 1e-5, atol = 1e-8 } = tolerance ?? {};
+  const difference = compareTensors(got, wanted, { rtol, atol });
+  if (!difference) return undefined;
+  const row = difference.at?.[0];
+  return {
+    state: 'failed',
+    reason: `The golden rows are not reproduced: output "${difference.output}" ${difference.message}.`,
+    difference: row === undefined ? difference : { ...difference, row },
+  };
+}
+
+/** The outputs that are expected, items of sequences by their sequence; all of the default ones where none is named. */
+function outputsFor(runtime: Runtime, wanted: Tensor[]): string[] {
+  const known = new Set(runtime.signature.outputs.map(({ name }) => name));
+  const names = wanted.map(({ name }) => (known.has(name) ? name : name.replace(/\.\d+$/, '')));
+  return bindOutputs(runtime, [...new Set(names)]);
+}
+
+async function openFile({ path, file }: CompileRequest['files'][number]): Promise<UploadedFile> {
+  const found = await lstat(file);
+  // A symbolic link is never one of our blobs.
+  if (!found.isFile()) throw new DamagedModel(`${path} is not a regular file.`);
+  const { size } = found;
+  return {
+    path,
+    size,
+    async read(offset = 0, length = size) {
+      const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        return await readFrom(handle, offset, Math.max(0, Math.min(length, size - offset)));
+      } finally {
+        await handle.close();
+      }
+    },
+  };
+}
+
+async function readFrom(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) throw new Error('A file became shorter while it was read.');
+    done += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,139 @@
+import { spawn, execFile, type ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+
+export interface Containment {
+  /** Absolute path of the module that the process runs. */
+  entry: string;
+  /** Bytes that the process may have; native memory counts as well. */
+  memory: number;
+  cwd: string;
+}
+
+/** How a contained process ended. `reason` goes on after "the process …". */
+export interface ProcessEnd {
+  reason: string;
+  /** It took more memory than it may have. */
+  outOfMemory: boolean;
+  /** Somebody else ended it: an administrator, or the kernel for want of memory on the machine. */
+  fromOutside: boolean;
+}
+
+/**
+ * `ulimit -d` (RLIMIT_DATA) bounds every private writable page on Linux ≥ 4.7, those of native code too: an allocation
+ * above it fails, which ONNX Runtime turns into an error of the run. No core is dumped: writing gigabytes would delay the
+ * replacement.
+ */
+const LIMITED = 'ulimit -c 0; ulimit -d "$1" 2>/dev/null; shift; exec "$@"';
+
+const WATCH_EVERY = process.platform === 'linux' ? 200 : 1000;
+
+/**
+ * A Node process for code that may freeze, crash or eat memory: in a process group of its own (a Ctrl-C reaches the parent
+ * alone), without the parent's environment, with a bound on memory that holds for native code, and with a standard input
+ * whose closing ends it even where its main thread is frozen (see `endWithParent`). `channel` is its file descriptor 3.
+ * Emits `end` with a {@link ProcessEnd}, once.
+ */
+export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
+  readonly channel: Socket;
+  readonly pid: number;
+  private readonly watch: NodeJS.Timeout;
+  private killedFor: ProcessEnd | undefined;
+  private errors = '';
+
+  static start(options: Containment): ContainedProcess {
+    const { entry, memory, cwd } = options;
+    const kibibytes = String(Math.floor(memory / 1024));
+    const node = [process.execPath, '--no-warnings', entry];
+    const child = spawn('/bin/sh', ['-c', LIMITED, 'sh', kibibytes, ...node], {
+      cwd,
+      detached: true,
+      env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8' },
+      stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+    });
+    return new ContainedProcess(child, memory);
+  }
+
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly memory: number,
+  ) {
+    super();
+    this.pid = child.pid ?? 0;
+    this.channel = child.stdio[3] as Socket;
+    // A write to a process that has just died fails; its end says why.
+    for (const stream of [child.stdin, this.channel]) stream?.on('error', () => undefined);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.errors = (this.errors + text).slice(-8192);
+    });
+    this.watch = setInterval(() => this.watchMemory(), WATCH_EVERY);
+    this.watch.unref();
+    child.once('error', (error) => this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }));
+    child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
+  }
+
+  /** Bytes of memory in use now; undefined where the platform does not say so at once. */
+  residentBytes(): number | undefined {
+    try {
+      const [, pages] = readFileSync(`/proc/${this.pid}/statm`, 'latin1').split(' ');
+      return Number(pages) * 4096;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Ends the process at once; `end` tells this reason. */
+  kill(reason: string, outOfMemory = false): void {
+    this.killedFor ??= { reason, outOfMemory, fromOutside: false };
+    this.child.kill('SIGKILL');
+  }
+
+  private finish(end: ProcessEnd): void {
+    clearInterval(this.watch);
+    this.emit('end', end);
+    this.removeAllListeners('end');
+  }
+
+  private endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
+    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(this.errors);
+    if (outOfMemory)
+      return {
+        reason: `needed more than ${this.allowed()} of memory`,
+        outOfMemory,
+        fromOutside: false,
+      };
+    if (signal)
+      return {
+        reason: `was killed by ${signal}${meaning[signal] ?? ''}`,
+        outOfMemory,
+        fromOutside: signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT',
+      };
+    const last = this.errors.trim().split('\n').at(-1) ?? '';
+    const reason = `ended with code ${code}${last && `: ${last.slice(0, 300)}`}`;
+    return { reason, outOfMemory, fromOutside: false };
+  }
+
+  private allowed(): string {
+    return `${Math.round(this.memory / 2 ** 20).toLocaleString('en')} MiB`;
+  }
+
+  private watchMemory(): void {
+    const check = (bytes: number) => {
+      if (bytes > this.memory) this.kill(`needed more than ${this.allowed()} of memory`, true);
+    };
+    const resident = this.residentBytes();
+    if (resident !== undefined) check(resident);
+    else if (process.platform !== 'linux')
+      execFile('ps', ['-o', 'rss=', '-p', String(this.pid)], (_, out) => check(Number(out) * 1024));
+  }
+}
+
+const meaning: Partial<Record<NodeJS.Signals, string>> = {
+  SIGFPE: ' (an arithmetic fault in native code, such as dividing the least integer by -1)',
+  SIGSEGV: ' (a fault in native code)',
+  SIGBUS: ' (a fault in native code)',
+  SIGABRT: ' (native code gave up)',
+  SIGILL: ' (native code gave up)',
+  SIGTRAP: ' (native code gave up)',
+};

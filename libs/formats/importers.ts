@@ -1,0 +1,13 @@
+import type { ModelImporter } from './importer.js';
+import { onnxImporter } from './onnx/onnx-importer.js';
+import { xgboostImporter } from './xgboost/xgboost-importer.js';
+
+/** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
+export const importers: readonly ModelImporter[] = [xgboostImporter, onnxImporter];
+
+/** `format@version` of the importers that may compile a version: those of its format, or all where it names none. */
+export function importerOf(format: string | null): string[] {
+  return importers
+    .filter((importer) => format === null || importer.format === format)
+    .map((importer) => `${importer.format}@${importer.version}`);
+}

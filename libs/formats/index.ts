@@ -1,0 +1,8 @@
+export * from './compiler.js';
+export { endWithParent, openChannel } from './contained-child.js';
+export { type Containment, ContainedProcess, type ProcessEnd } from './contained-process.js';
+export * from './importer.js';
+export { importerOf, importers } from './importers.js';
+export { nodeOnnxBackend } from './node-onnx.js';
+export { onnxImporter } from './onnx/onnx-importer.js';
+export { zeroInputs } from './zero-inputs.js';

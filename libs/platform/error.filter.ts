@@ -1,0 +1,62 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import { contextOf } from './context.js';
+import { Logger } from './log.js';
+import { problemHeaders, problemOf } from './problem.js';
+
+/** The one place where an error of the registry app becomes an HTTP response. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(private readonly logger: Logger) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    sendProblem(
+      http.getRequest<IncomingMessage>(),
+      http.getResponse<ServerResponse>(),
+      error,
+      this.logger,
+    );
+  }
+}
+
+/**
+ * Answers a request with the problem document of an error; logs what nobody expected. Where the answer has begun
+ * already, the connection is cut, so that the client does not take half an answer for a whole one.
+ */
+export function sendProblem(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  logger: Logger,
+): void {
+  const { trace } = contextOf(request);
+  const problem = problemOf(error, trace);
+  if (problem.status >= 500) logger.error({ trace, err: error }, problem.detail);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (!request.complete) giveUpBody(request, response);
+  const body = JSON.stringify(problem);
+  for (const name of ['etag', 'cache-control', 'content-disposition']) response.removeHeader(name);
+  response.writeHead(problem.status, {
+    ...problemHeaders(problem),
+    'cache-control': 'no-store',
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** Milliseconds for which the rest of a refused body is taken in and thrown away. */
+const LINGER = 5_000;
+
+/** A client that still sends would lose the answer if the connection were closed at once: it gets some seconds. */
+function giveUpBody(request: IncomingMessage, response: ServerResponse): void {
+  response.once('finish', () => {
+    request.resume();
+    const cut = setTimeout(() => request.socket.destroy(), LINGER).unref();
+    request.once('close', () => clearTimeout(cut));
+    request.once('end', () => clearTimeout(cut));
+  });
+}

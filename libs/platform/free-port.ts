@@ -1,0 +1,18 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/**
+ * A port at which nothing listens now; `wanted` itself where it is not 0. Another program may take it before it is
+ * used, which the caller then finds out.
+ * @throws the error of `listen` where the wanted port is in use
+ */
+export function freePort(host: string, wanted = 0): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ port: wanted, host, exclusive: true }, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}

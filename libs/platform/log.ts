@@ -1,0 +1,48 @@
+import type { LoggerService } from '@nestjs/common';
+import { pino } from 'pino';
+import type { Config } from './config.js';
+
+/** What logs: a pino logger. A class, so that Nest can inject it. */
+export abstract class Logger {
+  abstract trace(fields: object | string, message?: string): void;
+  abstract debug(fields: object | string, message?: string): void;
+  abstract info(fields: object | string, message?: string): void;
+  abstract warn(fields: object | string, message?: string): void;
+  abstract error(fields: object | string, message?: string): void;
+  abstract fatal(fields: object | string, message?: string): void;
+  abstract child(fields: object): Logger;
+}
+
+/** Logs JSON lines to stderr: stdout is for what the commands promise to print. */
+export function createLogger(config: Pick<Config, 'LOG_LEVEL'>, name: string): Logger {
+  return pino(
+    {
+      name,
+      level: config.LOG_LEVEL,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: ['headers.authorization', 'headers.cookie', 'req.headers.authorization'],
+    },
+    pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/** Lets Nest log through ours. */
+export function nestLogger(logger: Logger): LoggerService {
+  const line =
+    (level: 'debug' | 'info' | 'warn' | 'error' | 'fatal') =>
+    (message: unknown, ...rest: unknown[]) => {
+      const fields = message instanceof Error ? { err: message } : {};
+      const context = rest.findLast((part) => typeof part === 'string');
+      logger[level]({ ...fields, context }, String(message));
+    };
+  // Nest tells each module and route at start on `log`; that is for debugging here.
+  return {
+    log: line('debug'),
+    debug: line('debug'),
+    verbose: line('debug'),
+    warn: line('warn'),
+    error: line('error'),
+    fatal: line('fatal'),
+  };
+}

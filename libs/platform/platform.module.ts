@@ -1,0 +1,31 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { Config } from './config.js';
+import { ErrorFilter } from './error.filter.js';
+import { JsonBody } from './json-body.js';
+import { Logger } from './log.js';
+import { Metrics } from './metrics.js';
+import { Stopping } from './stopping.js';
+import { validationPipe } from './validation.js';
+
+/** What every app can inject without importing a module: `Config`, `Logger`, `Metrics`, `Stopping`; JSON
+ * bodies, their validation, and one shape of errors. */
+@Global()
+@Module({})
+export class PlatformModule {
+  static with(config: Config, logger: Logger): DynamicModule {
+    return {
+      module: PlatformModule,
+      providers: [
+        { provide: Config, useValue: config },
+        { provide: Logger, useValue: logger },
+        Metrics,
+        Stopping,
+        { provide: APP_FILTER, useClass: ErrorFilter },
+        { provide: APP_INTERCEPTOR, useClass: JsonBody },
+        { provide: APP_PIPE, useFactory: validationPipe },
+      ],
+      exports: [Config, Logger, Metrics, Stopping],
+    };
+  }
+}

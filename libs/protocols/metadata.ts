@@ -1,0 +1,61 @@
+import type { Signature, TensorSpec } from '#program';
+
+export interface TensorMetadata {
+  name: string;
+  datatype: string;
+  shape: number[];
+}
+
+export interface ModelMetadata {
+  name: string;
+  versions?: string[];
+  platform: string;
+  inputs: TensorMetadata[];
+  outputs: TensorMetadata[];
+}
+
+/** Body of `GET /v2/models/{model}`: -1 is a free dimension, `platform` is `<project>_<format>`. */
+export function modelMetadata(model: {
+  name: string;
+  versions?: readonly (number | string)[];
+  format: string;
+  signature: Signature;
+}): ModelMetadata {
+  return {
+    name: model.name,
+    ...(model.versions && { versions: model.versions.map(String) }),
+    platform: PLATFORMS.get(model.format) ?? `slipway_${model.format.replaceAll('-', '_')}`,
+    inputs: model.signature.inputs.map(tensorMetadata),
+    outputs: model.signature.outputs.map(tensorMetadata),
+  };
+}
+
+/** Body of `GET /v2`. */
+export function serverMetadata(version: string, extensions: readonly string[] = []) {
+  return { name: 'slipway', version, extensions: [...extensions] };
+}
+
+/** Body of `GET /v2/health/live`. */
+export function serverLive() {
+  return { live: true };
+}
+
+/** Body of `GET /v2/health/ready`: the specification says `live` here too, KServe's client reads `ready`. */
+export function serverReady(ready: boolean) {
+  return { ready, live: true };
+}
+
+/** Body of `GET /v2/models/{model}/ready`. */
+export function modelReady(name: string, ready: boolean) {
+  return { name, ready };
+}
+
+/** Names that the protocol and Triton have given. */
+const PLATFORMS = new Map([
+  ['onnx', 'onnx_onnxv1'],
+  ['saved-model', 'tensorflow_savedmodel'],
+]);
+
+function tensorMetadata({ name, dtype, shape }: TensorSpec): TensorMetadata {
+  return { name, datatype: dtype, shape };
+}

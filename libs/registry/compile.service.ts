@@ -1,0 +1,302 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
+import { BlobService } from '#artifacts';
+import { compile, type CompileResult, importerOf } from '#formats';
+import { Config, systemContext, toDomainError } from '#platform';
+import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
+import { updateDeployment } from './deployments.js';
+import { recordEvent } from './events.js';
+import type { InputExample } from './versions.service.js';
+import { Notifications } from './notifications.js';
+import { programOwner } from './version-release.js';
+
+interface VersionToCompile {
+  id: string;
+  modelId: string;
+  model: string;
+  version: number;
+  format: string | null;
+  signature: unknown;
+  inputExample: InputExample | null;
+  manifestDigest: string | null;
+  files: { path: string; digest: string; size: number }[] | null;
+}
+
+/** What the compile step found, with the Program as blobs. */
+interface Verdict {
+  state: 'servable' | 'unsupported' | 'failed';
+  reason: string | null;
+  format: string | null;
+  importer: string | null;
+  signature: unknown;
+  difference: unknown;
+  programDigest: string | null;
+}
+
+const maxAttempts = 3;
+const pollEvery = 2000;
+const verdictTimeout = 90_000;
+
+/**
+ * Compiles versions, one at a time in this process: takes a job by its lease, brings the files to disk, compiles them in
+ * a child process with limits, keeps the Program as blobs and writes the verdict. A server that dies in between leaves
+ * the job to whoever takes it next; after three deaths the version is marked failed.
+ */
+@Injectable()
+export class CompileService implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger(CompileService.name);
+  private readonly owner = randomUUID();
+  private running: Promise<void> | undefined;
+  private closed = false;
+  private wake: () => void = () => undefined;
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly blobs: BlobService,
+    private readonly notifications: Notifications,
+    private readonly config: Config,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.notifications.on(compileChannel, () => this.wake());
+    this.running = this.work();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.closed = true;
+    this.wake();
+    await this.running;
+  }
+
+  /** Compiles a version again, as after an upgrade. */
+  async checkAgain(versionId: string): Promise<void> {
+    await inTransaction(this.dataSource, async (manager) => {
+      await manager.query(
+        `INSERT INTO compile_job (version_id, force) VALUES ($1, true)
+         ON CONFLICT (version_id) DO UPDATE SET force = true, attempts = 0, run_after = now()`,
+        [versionId],
+      );
+      await manager.query(`NOTIFY ${compileChannel}`);
+    });
+  }
+
+  /** Waits, holding nothing, until a version is no longer pending; the caller looks at what it became. */
+  async awaitVerdict(versionId: string): Promise<void> {
+    const end = Date.now() + verdictTimeout;
+    for (let pause = 20; Date.now() < end; pause = Math.min(pause * 1.5, 500)) {
+      const [row] = await this.dataSource.query<{ state: string }[]>(
+        `SELECT serving_state AS state FROM model_version WHERE id = $1`,
+        [versionId],
+      );
+      if (row?.state !== 'pending') return;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  private async work(): Promise<void> {
+    while (!this.closed) {
+      const task = await takeTask(this.dataSource, this.owner).catch(() => undefined);
+      if (task) await this.process(task);
+      else await this.idle();
+    }
+  }
+
+  private idle(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, pollEvery);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.closed) this.wake();
+    });
+  }
+
+  private async process(task: CompileTask): Promise<void> {
+    try {
+      const version = await this.versionOf(task.versionId);
+      if (!version) return;
+      const verdict = await this.verdictOn(version, task);
+      await this.keep(version, task, verdict);
+    } catch (error) {
+      if (toDomainError(error)?.code !== 'UNAVAILABLE') this.logger.error(error);
+      await postponeTask(this.dataSource, task.versionId, 5).catch(() => undefined);
+    }
+  }
+
+  private async verdictOn(version: VersionToCompile, task: CompileTask): Promise<Verdict> {
+    if (!version.files) return refused('unsupported', 'Its files are not held here.');
+    if (task.attempts > maxAttempts) {
+      return refused('failed', `Compiling it ended the server's compile step ${maxAttempts} times.`);
+    }
+    const cached = task.force ? undefined : await this.cached(version);
+    return cached ?? this.compile(version);
+  }
+
+  /** The Program that the present importer made of the same files before, where no golden rows are to be checked. */
+  private async cached(version: VersionToCompile): Promise<Verdict | undefined> {
+    if (version.inputExample || version.signature) return undefined;
+    const [row] = await this.dataSource.query<
+      (Omit<Verdict, 'difference' | 'format'> & { importer: string })[]
+    >(
+      `SELECT state, reason, importer, signature, program_digest AS "programDigest" FROM compiled_program
+       WHERE manifest_digest = $1 AND state = 'servable' AND importer = ANY($2)`,
+      [version.manifestDigest, importerOf(version.format)],
+    );
+    return row ? { ...row, format: row.importer.split('@')[0] ?? null, difference: null } : undefined;
+  }
+
+  private async compile(version: VersionToCompile): Promise<Verdict> {
+    const temporary = join(this.config.DATA_DIR, 'tmp');
+    await mkdir(temporary, { recursive: true });
+    const folder = await mkdtemp(join(temporary, 'compile-'));
+    try {
+      const files = await this.fetchFiles(version, folder);
+      const result = await compile({
+        files,
+        format: version.format,
+        signature: version.signature,
+        inputExample: version.inputExample,
+        outputFolder: join(folder, 'program'),
+      });
+      const program = result.state === 'servable' ? await this.store(version, result) : null;
+      return {
+        state: result.state,
+        reason: result.reason ?? null,
+        format: result.format,
+        importer: result.importer,
+        signature: result.signature ?? null,
+        difference: result.difference ?? null,
+        programDigest: program,
+      };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Files lie in the folder under their number: a client's path never names anything on disk. */
+  private async fetchFiles(
+    version: VersionToCompile,
+    folder: string,
+  ): Promise<{ path: string; file: string }[]> {
+    const files: { path: string; file: string }[] = [];
+    for (const [i, { path, digest }] of (version.files ?? []).entries()) {
+      const file = join(folder, String(i));
+      await pipeline(await this.blobs.open(digest), createWriteStream(file));
+      files.push({ path, file });
+    }
+    return files;
+  }
+
+  /** Stores weights and program.json, which names weights and files by digest; returns the digest of program.json. */
+  private async store(version: VersionToCompile, result: CompileResult): Promise<string> {
+    if (!result.programFolder) throw new Error('A servable result has no Program');
+    const program = JSON.parse(await readFile(join(result.programFolder, 'program.json'), 'utf8')) as {
+      weights: object;
+      files?: { path: string }[];
+    };
+    const weights = await this.blobs.put(createReadStream(join(result.programFolder, 'weights.bin')));
+    const files = (program.files ?? []).map(({ path }) => {
+      const uploaded = version.files?.find((f) => f.path === path);
+      if (!uploaded) throw new Error(`The Program names ${path}, which is not a file of the version`);
+      return { path, digest: uploaded.digest, size: uploaded.size };
+    });
+    const stored = await this.blobs.put(Buffer.from(JSON.stringify({ ...program, weights, files })));
+    await inTransaction(this.dataSource, async (manager) => {
+      await this.blobs.reference(manager, {
+        kind: 'program',
+        owner: programOwner(version.manifestDigest ?? '', result.importer ?? ''),
+        blobs: [weights, stored].map(({ digest }) => ({ digest })),
+      });
+      await manager.query(
+        `INSERT INTO compiled_program (manifest_digest, importer, state, signature, program_digest, weights_digest, files)
+         VALUES ($1, $2, 'servable', $3, $4, $5, $6)
+         ON CONFLICT (manifest_digest, importer) DO UPDATE SET signature = excluded.signature,
+           program_digest = excluded.program_digest, weights_digest = excluded.weights_digest, files = excluded.files`,
+        [
+          version.manifestDigest,
+          result.importer,
+          JSON.stringify(result.signature ?? null),
+          stored.digest,
+          weights.digest,
+          JSON.stringify(files),
+        ],
+      );
+    });
+    return stored.digest;
+  }
+
+  /** Writes the verdict, ends the job, and lets serving know where it waited for this version. */
+  private async keep(version: VersionToCompile, task: CompileTask, verdict: Verdict): Promise<void> {
+    await inTransaction(this.dataSource, async (manager) => {
+      await manager.query(`SELECT 1 FROM registered_model WHERE id = $1 FOR UPDATE`, [version.modelId]);
+      const [deleted] = await manager.query<unknown[]>(
+        `SELECT 1 FROM model_version WHERE id = $1 AND deleted_at IS NOT NULL`,
+        [version.id],
+      );
+      await manager.query(`DELETE FROM compile_job WHERE version_id = $1`, [version.id]);
+      if (deleted) return;
+      await writeVerdict(manager, version.id, verdict);
+      if (task.force && verdict.programDigest) {
+        await manager.query(`DELETE FROM quarantine WHERE program_digest = $1`, [verdict.programDigest]);
+      }
+      await updateDeployment(manager, version.modelId, { force: task.force });
+      await recordEvent(manager, systemContext, {
+        kind: 'version.compiled',
+        modelId: version.modelId,
+        model: version.model,
+        version: version.version,
+        data: { state: verdict.state, ...(verdict.reason ? { reason: verdict.reason } : {}) },
+      });
+    });
+  }
+
+  private async versionOf(id: string): Promise<VersionToCompile | undefined> {
+    const [row] = await this.dataSource.query<VersionToCompile[]>(
+      `SELECT v.id, v.model_id AS "modelId", m.name AS model, v.version, v.format, v.signature,
+         v.input_example AS "inputExample", v.manifest_digest AS "manifestDigest",
+         (SELECT json_agg(json_build_object('path', f.path, 'digest', f.digest, 'size', f.size))
+            FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files
+       FROM model_version v JOIN registered_model m ON m.id = v.model_id WHERE v.id = $1`,
+      [id],
+    );
+    return row;
+  }
+}
+
+function refused(state: 'unsupported' | 'failed', reason: string): Verdict {
+  return {
+    state,
+    reason,
+    format: null,
+    importer: null,
+    signature: null,
+    difference: null,
+    programDigest: null,
+  };
+}
+
+async function writeVerdict(manager: EntityManager, versionId: string, verdict: Verdict): Promise<void> {
+  await manager.query(
+    `UPDATE model_version SET serving_state = $2, serving_reason = $3, serving_difference = $4, importer = $5,
+       checked_at = now(), program_digest = $6, format = coalesce(format, $7), signature = coalesce(signature, $8),
+       revision = revision + 1, updated_at = now() WHERE id = $1`,
+    [
+      versionId,
+      verdict.state,
+      verdict.reason,
+      verdict.difference === null ? null : JSON.stringify(verdict.difference),
+      verdict.importer,
+      verdict.programDigest,
+      verdict.format,
+      verdict.signature === null ? null : JSON.stringify(verdict.signature),
+    ],
+  );
+}

@@ -1,0 +1,78 @@
+import type { EntityManager } from 'typeorm';
+import { holderSql } from './transitions.js';
+
+/** Channel that tells serving processes that a deployment changed; the table is the truth. */
+export const servingChannel = 'slipway_serving';
+/** Channel on which serving processes tell that their state changed. */
+export const stateChannel = 'slipway_state';
+
+export interface DeploymentState {
+  wanted: number | null;
+  /** What serving must answer with: `wanted`, or the last servable version below it on the stack. */
+  version: number | null;
+  generation: number;
+}
+
+/**
+ * Brings the deployment of a model in line with what it follows, in the caller's transaction, which holds the lock of
+ * the model's row. Serving answers with the wanted version where it is servable, else with the nearest servable one that
+ * was there before it; a model that follows nothing has none.
+ * @param options.force a new generation also where nothing changed: serving must look again (a rename, a new check)
+ * @returns the state after it; its generation is new only where something changed
+ */
+export async function updateDeployment(
+  manager: EntityManager,
+  modelId: string,
+  { force = false } = {},
+): Promise<DeploymentState> {
+  const { wanted, version } = await followed(manager, modelId);
+  const [before] = await manager.query<DeploymentState[]>(
+    `SELECT wanted, version, generation FROM deployment WHERE model_id = $1 AND variant = 'primary'`,
+    [modelId],
+  );
+  if (before && !force && before.wanted === wanted && before.version === version) return before;
+  if (!before && wanted === null) return { wanted, version, generation: 0 };
+  const [row] = await manager.query<{ generation: number }[]>(
+    `INSERT INTO deployment (model_id, variant, wanted, version, generation)
+     VALUES ($1, 'primary', $2, $3, nextval('deployment_generation'))
+     ON CONFLICT (model_id, variant) DO UPDATE SET wanted = excluded.wanted, version = excluded.version,
+       generation = excluded.generation, updated_at = now()
+     RETURNING generation`,
+    [modelId, wanted, version],
+  );
+  await manager.query(`SELECT pg_notify($1, $2)`, [servingChannel, modelId]);
+  return { wanted, version, generation: row?.generation ?? 0 };
+}
+
+/** Takes a model out of serving, as its deletion does. */
+export async function removeDeployment(manager: EntityManager, modelId: string): Promise<void> {
+  await manager.query(`DELETE FROM deployment WHERE model_id = $1`, [modelId]);
+  await manager.query(`SELECT pg_notify($1, $2)`, [servingChannel, modelId]);
+}
+
+async function followed(
+  manager: EntityManager,
+  modelId: string,
+): Promise<{ wanted: number | null; version: number | null }> {
+  const rows = await manager.query<{ depth: number; version: number | null; servable: boolean }[]>(
+    `WITH RECURSIVE pointer AS (
+       SELECT CASE WHEN m.follow = 'production' THEN m.production_top
+                   ELSE (SELECT max(t.id) FROM transition t WHERE t.model_id = m.id AND '@' || t.alias = m.follow) END AS top
+       FROM registered_model m WHERE m.id = $1
+     ), stack AS (
+       SELECT 0 AS depth, ${holderSql} AS version, t.below FROM transition t JOIN pointer p ON t.id = p.top
+       UNION ALL
+       SELECT s.depth + 1, ${holderSql}, t.below FROM stack s JOIN transition t ON t.id = s.below
+       WHERE s.version IS NOT NULL AND s.depth < 1000
+         AND NOT EXISTS (SELECT 1 FROM model_version v WHERE v.model_id = $1 AND v.version = s.version
+                         AND v.deleted_at IS NULL AND v.serving_state = 'servable')
+     )
+     SELECT s.depth, v.version, coalesce(v.serving_state = 'servable', false) AS servable
+     FROM stack s LEFT JOIN model_version v ON v.model_id = $1 AND v.version = s.version AND v.deleted_at IS NULL
+     ORDER BY s.depth`,
+    [modelId],
+  );
+  const wanted = rows[0]?.version ?? null;
+  const version = wanted === null ? null : (rows.find((r) => r.servable)?.version ?? null);
+  return { wanted, version };
+}

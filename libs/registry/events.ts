@@ -1,0 +1,48 @@
+import type { EntityManager } from 'typeorm';
+import type { RequestContext } from '#platform';
+
+/** What is told by `GET /events`. */
+export type EventKind =
+  | 'model.created'
+  | 'model.updated'
+  | 'model.deleted'
+  | 'version.created'
+  | 'version.updated'
+  | 'version.deleted'
+  | 'version.compiled'
+  | 'transition'
+  | 'serving';
+
+export interface NewEvent {
+  kind: EventKind;
+  modelId: string;
+  model: string;
+  version?: number | null;
+  data?: Record<string, unknown>;
+}
+
+/** Parameters: workspace, kind, model id, model name, version, data, actor. Also for writers outside TypeORM. */
+export const insertEventSql = `
+  INSERT INTO event (transaction, workspace, kind, model_id, model, version, data, actor)
+  VALUES (pg_current_xact_id()::text::bigint, $1, $2, $3, $4, $5, $6, $7)`;
+
+/** Channel on which writers of events wake the readers; the table is the truth. */
+export const eventChannel = 'slipway_event';
+
+/** Writes an event in the caller's transaction, so that it is told if and only if the change is kept. */
+export async function recordEvent(
+  manager: EntityManager,
+  context: RequestContext,
+  { kind, modelId, model, version, data }: NewEvent,
+): Promise<void> {
+  await manager.query(insertEventSql, [
+    context.workspace,
+    kind,
+    modelId,
+    model,
+    version ?? null,
+    JSON.stringify(data ?? {}),
+    context.actor,
+  ]);
+  await manager.query(`NOTIFY ${eventChannel}`);
+}

@@ -1,0 +1,63 @@
+import { CompiledProgram, CompileJob } from './compile.entities.js';
+import { Event } from './event.entity.js';
+import { IdempotencyKey } from './idempotency-key.entity.js';
+import { Dataset, LineageEdge } from './lineage.entities.js';
+import { ManifestFile } from './manifest-file.entity.js';
+import { ModelAlias } from './model-alias.entity.js';
+import { ModelVersion } from './model-version.entity.js';
+import { RegisteredModel } from './registered-model.entity.js';
+import {
+  Deployment,
+  Quarantine,
+  ServingMinute,
+  ServingProcess,
+  ServingState,
+} from './serving.entities.js';
+import { Transition } from './transition.entity.js';
+
+export const registryEntities = [
+  RegisteredModel,
+  ModelVersion,
+  ManifestFile,
+  ModelAlias,
+  Transition,
+  LineageEdge,
+  Dataset,
+  CompiledProgram,
+  CompileJob,
+  Deployment,
+  ServingProcess,
+  ServingState,
+  Quarantine,
+  ServingMinute,
+  Event,
+  IdempotencyKey,
+];
+
+export { CompileService } from './compile.service.js';
+export { servingChannel, stateChannel } from './deployments.js';
+export { etagOf } from './etag.js';
+export { eventChannel, insertEventSql } from './events.js';
+export { EventsService, type EventView } from './events.service.js';
+export { once } from './idempotency.js';
+export { latencyBounds } from './latency-bounds.js';
+export {
+  type LineageDirection,
+  type LineageGraph,
+  type LineageNode,
+  LineageService,
+} from './lineage.service.js';
+export { type Stage, stages } from './model-version.entity.js';
+export { type ModelView, ModelsService } from './models.service.js';
+export { heartbeatTimeout, type ProcessState, type ServingSummary, ServingStatus } from './serving-status.js';
+export { RegistryModule } from './registry.module.js';
+export { type ChangeOptions, StagesService, type TransitionAnswer } from './stages.service.js';
+export { type MinuteStatistics, StatisticsService } from './statistics.service.js';
+export { type TransitionView } from './transitions.js';
+export {
+  type InputExample,
+  type NewVersion,
+  VersionsService,
+  type VersionView,
+} from './versions.service.js';
+export { parseVersionReference, referenceSql, type VersionReference } from './version-reference.js';

@@ -1,0 +1,64 @@
+import { DomainError } from '#platform';
+import { checkAlias } from './names.js';
+
+/** How a version is named wherever `{version}` stands: `3`, `@champion`, `production`, `staging` or `latest`. */
+export type VersionReference =
+  | { kind: 'number'; version: number }
+  | { kind: 'alias'; alias: string }
+  | { kind: 'production' | 'staging' | 'latest' };
+
+/**
+ * Reads a version reference.
+ * @throws DomainError INVALID_ARGUMENT when it is none of the forms above
+ */
+export function parseVersionReference(text: string): VersionReference {
+  if (/^[1-9]\d{0,8}$/.test(text)) return { kind: 'number', version: Number(text) };
+  if (text.startsWith('@')) return { kind: 'alias', alias: checkAlias(text.slice(1), '') };
+  if (text === 'production' || text === 'staging' || text === 'latest') return { kind: text };
+  throw DomainError.invalid(
+    '',
+    `${JSON.stringify(text.slice(0, 300))} does not name a version. Write a number (3), an alias (@champion), "production", "staging" or "latest".`,
+  );
+}
+
+/** The condition on `model_version v` (of the model `$1`) that a reference stands for, and what it adds to the values. */
+export function referenceSql(reference: VersionReference): { where: string; values: unknown[] } {
+  switch (reference.kind) {
+    case 'number':
+      return { where: 'v.version = $2', values: [reference.version] };
+    case 'alias':
+      return {
+        where:
+          'v.version = (SELECT a.version FROM model_alias a WHERE a.model_id = $1 AND a.alias = $2)',
+        values: [reference.alias],
+      };
+    case 'production':
+    case 'staging':
+      return {
+        where: `v.version = (SELECT s.version FROM model_version s WHERE s.model_id = $1 AND s.stage = $2
+                 AND s.deleted_at IS NULL ORDER BY s.stage_entered DESC LIMIT 1)`,
+        values: [reference.kind === 'production' ? 'Production' : 'Staging'],
+      };
+    case 'latest':
+      return {
+        where:
+          'v.version = (SELECT max(l.version) FROM model_version l WHERE l.model_id = $1 AND l.deleted_at IS NULL)',
+        values: [],
+      };
+  }
+}
+
+/** How a reference is told to people: `version 3`, `alias "champion"`. */
+export function describeReference(reference: VersionReference): string {
+  switch (reference.kind) {
+    case 'number':
+      return `version ${reference.version}`;
+    case 'alias':
+      return `a version with the alias "${reference.alias}"`;
+    case 'latest':
+      return 'any version';
+    case 'production':
+    case 'staging':
+      return `a version in ${reference.kind === 'production' ? 'Production' : 'Staging'}`;
+  }
+}

@@ -1,0 +1,410 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { inTransaction } from '#database';
+import { BlobService } from '#artifacts';
+import { DomainError, type RequestContext, writeJson } from '#platform';
+import type { Signature } from '#program';
+import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
+import { compileChannel } from './compile-queue.js';
+import { updateDeployment } from './deployments.js';
+import { checkEtag, etagOf } from './etag.js';
+import { recordEvent } from './events.js';
+import { once } from './idempotency.js';
+import { lineageSql, type NewLineage, type VersionLineage, writeLineage } from './lineage.js';
+import { checkManifest, type ManifestEntry, manifestDigest, type SizedEntry } from './manifest.js';
+import type { ServingVerdict, Stage } from './model-version.entity.js';
+import { createModel, ModelsService, noModel } from './models.service.js';
+import { checkModelName } from './names.js';
+import { mergeTags, type TagChanges } from './tags.js';
+import { releaseVersions } from './version-release.js';
+import {
+  describeReference,
+  parseVersionReference,
+  referenceSql,
+  type VersionReference,
+} from './version-reference.js';
+
+/** A V2 infer request; with `expected` its rows are golden: the compiled version must reproduce them. */
+export interface InputExample {
+  inputs: unknown[];
+  parameters?: Record<string, unknown>;
+  expected?: unknown[];
+  tolerance?: { rtol?: number; atol?: number };
+}
+
+export interface NewVersion {
+  files: ManifestEntry[];
+  format?: string | null;
+  description?: string;
+  tags?: Record<string, string>;
+  metadata?: Record<string, unknown>;
+  signature?: Signature;
+  inputExample?: InputExample;
+  metrics?: Record<string, number | string>;
+  params?: Record<string, string>;
+  lineage?: NewLineage;
+}
+
+export interface VersionView {
+  id: string;
+  model: string;
+  version: number;
+  stage: Stage;
+  aliases: string[];
+  description: string;
+  tags: Record<string, string>;
+  metadata: Record<string, unknown>;
+  format: string | null;
+  signature: Signature | null;
+  inputExample: InputExample | null;
+  metrics: Record<string, number | string>;
+  params: Record<string, string>;
+  lineage: VersionLineage;
+  /** Null where the bytes are not held here. */
+  files: SizedEntry[] | null;
+  digest: string | null;
+  size: number;
+  serving: {
+    state: ServingVerdict;
+    reason?: string;
+    format: string | null;
+    difference?: unknown;
+    importer: string | null;
+    checkedAt: string | null;
+  };
+  createdBy: string;
+  createdAt: string;
+  updatedAt: string;
+  etag: string;
+}
+
+export interface VersionChanges {
+  description?: string;
+  tags?: TagChanges;
+  metadata?: Record<string, unknown>;
+}
+
+interface VersionRow {
+  id: string;
+  model: string;
+  version: number;
+  stage: Stage;
+  aliases: string[];
+  description: string;
+  tags: Record<string, string>;
+  metadata: Record<string, unknown>;
+  format: string | null;
+  signature: Signature | null;
+  inputExample: InputExample | null;
+  metrics: Record<string, number | string>;
+  params: Record<string, string>;
+  lineage: VersionLineage;
+  files: SizedEntry[] | null;
+  digest: string | null;
+  size: number;
+  servingState: ServingVerdict;
+  servingReason: string | null;
+  servingDifference: unknown;
+  importer: string | null;
+  checkedAt: Date | null;
+  revision: number;
+  createdBy: string;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tags, v.metadata, v.format, v.signature,
+  v.input_example AS "inputExample", v.metrics, v.params, v.manifest_digest AS digest, v.size,
+  v.serving_state AS "servingState", v.serving_reason AS "servingReason", v.serving_difference AS "servingDifference",
+  v.importer, v.checked_at AS "checkedAt", v.revision, v.created_by AS "createdBy", v.created_at AS "createdAt",
+  v.updated_at AS "updatedAt",
+  (SELECT coalesce(json_agg(a.alias ORDER BY a.alias), '[]') FROM model_alias a
+     WHERE a.model_id = v.model_id AND a.version = v.version) AS aliases,
+  (SELECT json_agg(json_build_object('path', f.path, 'digest', f.digest, 'size', f.size) ORDER BY f.path COLLATE "C")
+     FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files,
+  ${lineageSql} AS lineage`;
+
+const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
+
+/** What `?filter=` and `?order=` of versions may name. */
+const fields: FieldTable = {
+  version: { kind: 'number', sql: 'v.version' },
+  stage: { kind: 'string', sql: 'v.stage' },
+  description: { kind: 'string', sql: 'v.description' },
+  format: { kind: 'string', sql: 'v.format' },
+  size: { kind: 'number', sql: 'v.size' },
+  createdAt: { kind: 'time', sql: 'v.created_at' },
+  updatedAt: { kind: 'time', sql: 'v.updated_at' },
+  tags: { kind: 'tags', sql: 'v.tags' },
+  metrics: { kind: 'metrics', sql: 'v.metrics' },
+  params: { kind: 'params', sql: 'v.params' },
+};
+
+/** Versions: immutable snapshots, made in one transaction after their blobs are stored. */
+@Injectable()
+export class VersionsService {
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly models: ModelsService,
+    private readonly blobs: BlobService,
+  ) {}
+
+  /**
+   * Makes the next version of a model (and the model, where there is none) in one transaction: a version that is
+   * visible is complete. Numbers are dense and never used again: they come from a counter under the lock of the model.
+   * @throws DomainError BLOB_MISSING with all digests that are not stored; nothing is made then
+   */
+  async create(context: RequestContext, model: string, version: NewVersion): Promise<VersionView> {
+    checkModelName(model, '');
+    checkManifest(version.files);
+    const { answer: number } = await once(this.dataSource, context, (manager) =>
+      this.insert(manager, context, model, version),
+    );
+    return this.get(context, model, String(number));
+  }
+
+  async get(context: RequestContext, model: string, version: string): Promise<VersionView> {
+    const reference = parseVersionReference(version);
+    const { id } = await this.models.find(context, model);
+    const { where, values } = referenceSql(reference);
+    const [row] = await this.dataSource.query<VersionRow[]>(
+      `SELECT ${columns} FROM ${table} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      [id, ...values],
+    );
+    if (!row) throw noVersion(model, reference);
+    return view(row);
+  }
+
+  /**
+   * The digest of a version's `program.json`.
+   * @throws DomainError FAILED_PRECONDITION with the reason, where it has no Program
+   */
+  async programDigest(context: RequestContext, model: string, version: string): Promise<string> {
+    const { id, serving, version: number } = await this.get(context, model, version);
+    const [row] = await this.dataSource.query<{ digest: string | null }[]>(
+      `SELECT program_digest AS digest FROM model_version WHERE id = $1`,
+      [id],
+    );
+    if (row?.digest) return row.digest;
+    throw new DomainError(
+      'FAILED_PRECONDITION',
+      `Version ${number} of "${model}" has no Program: it is ${serving.state}${serving.reason ? `. ${serving.reason}` : ''}`,
+    );
+  }
+
+  /** Versions of a model, newest first where the request names no order. */
+  async list(context: RequestContext, model: string, request: ListRequest): Promise<Page<VersionView>> {
+    const { id } = await this.models.find(context, model);
+    const page = await listRows<VersionRow>(this.dataSource, {
+      select: columns,
+      from: table,
+      where: 'v.model_id = $1 AND v.deleted_at IS NULL',
+      values: [id],
+      fields,
+      defaultOrder: '-version',
+      tie: [{ kind: 'number', sql: 'v.version' }],
+      request,
+    });
+    return { ...page, items: page.items.map(view) };
+  }
+
+  /** Changes what may change of a version: description, tags, metadata. */
+  async update(
+    context: RequestContext,
+    model: string,
+    version: string,
+    changes: VersionChanges,
+    ifMatch?: string,
+  ): Promise<VersionView> {
+    const { number } = await inTransaction(this.dataSource, async (manager) => {
+      const row = await this.lock(manager, context, model, version);
+      checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
+      await manager.query(
+        `UPDATE model_version SET description = coalesce($2, description), tags = $3, metadata = coalesce($4, metadata),
+           revision = revision + 1, updated_at = now() WHERE id = $1`,
+        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata && writeJson(changes.metadata)],
+      );
+      await recordEvent(manager, context, {
+        kind: 'version.updated',
+        modelId: row.modelId,
+        model,
+        version: row.number,
+      });
+      return row;
+    });
+    return this.get(context, model, String(number));
+  }
+
+  /**
+   * Deletes a version; its number is not used again.
+   * @throws DomainError FAILED_PRECONDITION while it is being served
+   */
+  async delete(context: RequestContext, model: string, version: string, ifMatch?: string): Promise<void> {
+    await inTransaction(this.dataSource, async (manager) => {
+      const row = await this.lock(manager, context, model, version);
+      checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
+      const serving = await manager.query<unknown[]>(
+        `SELECT 1 FROM deployment WHERE model_id = $1 AND version = $2`,
+        [row.modelId, row.number],
+      );
+      if (serving.length > 0) {
+        throw new DomainError(
+          'FAILED_PRECONDITION',
+          `Version ${row.number} of "${model}" is being served. Promote another version or archive this one first.`,
+        );
+      }
+      await releaseVersions(manager, row.modelId, row.number);
+      await manager.query(`DELETE FROM model_alias WHERE model_id = $1 AND version = $2`, [
+        row.modelId,
+        row.number,
+      ]);
+      await touchModel(manager, row.modelId);
+      await updateDeployment(manager, row.modelId);
+      await recordEvent(manager, context, {
+        kind: 'version.deleted',
+        modelId: row.modelId,
+        model,
+        version: row.number,
+      });
+    });
+  }
+
+  private async insert(
+    manager: EntityManager,
+    context: RequestContext,
+    model: string,
+    version: NewVersion,
+  ): Promise<number> {
+    await createModel(manager, context, { name: model });
+    const [locked] = await manager.query<{ id: string; lastVersion: number }[]>(
+      `SELECT id, last_version AS "lastVersion" FROM registered_model
+       WHERE workspace = $1 AND name = $2 AND deleted_at IS NULL FOR UPDATE`,
+      [context.workspace, model],
+    );
+    if (!locked) throw noModel(model);
+    const number = locked.lastVersion + 1;
+    const [{ id } = { id: '' }] = await manager.query<{ id: string }[]>(`SELECT gen_random_uuid() AS id`);
+    const files = await this.keepBlobs(manager, id, version.files);
+    const digest = manifestDigest(files);
+    await manager.query(
+      `INSERT INTO model_version (id, model_id, version, description, tags, metadata, format, signature, input_example,
+         metrics, params, manifest_digest, size, created_by)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+      [
+        id,
+        locked.id,
+        number,
+        version.description ?? '',
+        version.tags ?? {},
+        writeJson(version.metadata ?? {}),
+        version.format ?? null,
+        version.signature ?? null,
+        version.inputExample ? writeJson(version.inputExample) : null,
+        version.metrics ?? {},
+        version.params ?? {},
+        digest,
+        files.reduce((sum, file) => sum + file.size, 0),
+        context.actor,
+      ],
+    );
+    await manager.query(
+      `INSERT INTO manifest_file (manifest_digest, path, digest, size)
+       SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[]) ON CONFLICT DO NOTHING`,
+      [digest, files.map((f) => f.path), files.map((f) => f.digest), files.map((f) => f.size)],
+    );
+    await writeLineage(manager, context, id, version.lineage);
+    await manager.query(`INSERT INTO compile_job (version_id) VALUES ($1)`, [id]);
+    await manager.query(`NOTIFY ${compileChannel}`);
+    await manager.query(`UPDATE registered_model SET last_version = $2 WHERE id = $1`, [locked.id, number]);
+    await touchModel(manager, locked.id);
+    await recordEvent(manager, context, {
+      kind: 'version.created',
+      modelId: locked.id,
+      model,
+      version: number,
+      data: { digest },
+    });
+    return number;
+  }
+
+  private async keepBlobs(
+    manager: EntityManager,
+    owner: string,
+    files: ManifestEntry[],
+  ): Promise<SizedEntry[]> {
+    const sizes = await this.blobs.reference(manager, {
+      kind: 'version',
+      owner,
+      blobs: files.map(({ digest }, i) => ({ digest, pointer: `/files/${i}/digest` })),
+    });
+    return files.map(({ path, digest }) => ({ path, digest, size: sizes.get(digest) ?? 0 }));
+  }
+
+  private async lock(
+    manager: EntityManager,
+    context: RequestContext,
+    model: string,
+    version: string,
+  ): Promise<{
+    id: string;
+    modelId: string;
+    number: number;
+    revision: number;
+    tags: Record<string, string>;
+  }> {
+    const reference = parseVersionReference(version);
+    const { id: modelId } = await this.models.find(context, model);
+    await manager.query(`SELECT 1 FROM registered_model WHERE id = $1 FOR UPDATE`, [modelId]);
+    const { where, values } = referenceSql(reference);
+    const [row] = await manager.query<
+      { id: string; number: number; revision: number; tags: Record<string, string> }[]
+    >(
+      `SELECT v.id, v.version AS number, v.revision, v.tags FROM model_version v
+       WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where} FOR UPDATE OF v`,
+      [modelId, ...values],
+    );
+    if (!row) throw noVersion(model, reference);
+    return { ...row, modelId };
+  }
+}
+
+export function noVersion(model: string, reference: VersionReference): DomainError {
+  const what = describeReference(reference).replace(/^./, (c) => c.toUpperCase());
+  return DomainError.notFound(
+    `${what} of the model "${model}"`,
+    `List what there is with GET /api/v1/models/${encodeURIComponent(model)}/versions.`,
+  );
+}
+
+async function touchModel(manager: EntityManager, modelId: string): Promise<void> {
+  await manager.query(
+    `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
+    [modelId],
+  );
+}
+
+function view({
+  servingState,
+  servingReason,
+  servingDifference,
+  importer,
+  checkedAt,
+  revision,
+  ...row
+}: VersionRow): VersionView {
+  return {
+    ...row,
+    serving: {
+      state: servingState,
+      ...(servingReason === null ? {} : { reason: servingReason }),
+      format: row.format,
+      ...(servingDifference === null ? {} : { difference: servingDifference }),
+      importer,
+      checkedAt: checkedAt?.toISOString() ?? null,
+    },
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    etag: etagOf(revision),
+  };
+}

@@ -1,0 +1,13 @@
+export type * from './resources.js';
+export { parseExact, writeExact } from './exact-json.js';
+export { Listing, type Page } from './listing.js';
+export type { Download } from './download.js';
+export type { LogModelOptions, Progress } from './log-model.js';
+export type { InferOptions, Prediction, PredictionInputs, PredictOptions } from './prediction.js';
+export type * from './options.js';
+export { Slipway } from './slipway.js';
+export { SlipwayError, type FieldError } from './slipway-error.js';
+export type { FileInput } from './source.js';
+export type { Element, Nested, NestedOutput, NumericArray } from './tensors.js';
+export type { RetryOptions } from './transport.js';
+export type { UploadMemory } from './upload.js';

@@ -1,0 +1,253 @@
+/** A version as it is written in a path: a number, `@alias`, `production`, `staging` or `latest`. */
+export type VersionReference = number | string;
+
+export type Stage = 'None' | 'Staging' | 'Production' | 'Archived';
+export type Tags = Record<string, string>;
+export type Metadata = Record<string, unknown>;
+
+export type DType =
+  | 'BOOL'
+  | 'UINT8'
+  | 'UINT16'
+  | 'UINT32'
+  | 'UINT64'
+  | 'INT8'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'FP16'
+  | 'BF16'
+  | 'FP32'
+  | 'FP64'
+  | 'BYTES';
+
+/** What a tensor must look like; `-1` is a free dimension. */
+export interface TensorSpec {
+  name: string;
+  dtype: DType;
+  shape: number[];
+}
+
+export interface Signature {
+  inputs: TensorSpec[];
+  outputs: TensorSpec[];
+  defaultOutputs?: string[];
+}
+
+/** What the server is, where predictions are answered, and what it accepts. */
+export interface Server {
+  version: string;
+  servingUrl: string;
+  formats: string[];
+  limits: Record<string, number>;
+}
+
+export interface ModelServing {
+  wanted: number | null;
+  /** The version that every serving process answers with; `null` while they differ or none answers. */
+  answering: number | null;
+  state: 'none' | 'loading' | 'ready' | 'failed' | 'quarantined' | 'unserved';
+  reason?: string;
+}
+
+export interface Model {
+  id: string;
+  name: string;
+  description: string;
+  tags: Tags;
+  metadata: Metadata;
+  production: number | null;
+  staging: number | null;
+  aliases: Record<string, number>;
+  latestVersion: number | null;
+  versionCount: number;
+  /** `production`, or the alias that serving follows, such as `@champion`. */
+  follow: string;
+  serving: ModelServing;
+  createdBy: string;
+  createdAt: string;
+  updatedAt: string;
+  etag: string;
+}
+
+/** Whether a version can answer predictions, and why not. */
+export interface VersionServing {
+  state: 'pending' | 'servable' | 'unsupported' | 'failed';
+  reason?: string | null;
+  format?: string | null;
+  difference?: unknown;
+  importer?: string | null;
+  checkedAt?: string | null;
+}
+
+export interface Dataset {
+  name: string;
+  digest?: string;
+  source?: string;
+}
+
+/** Where a version came from. */
+export interface Origin {
+  run?: string | null;
+  datasets?: Dataset[];
+  parents?: { model: string; version: number }[];
+}
+
+/** A tensor of the Open Inference Protocol in JSON. */
+export interface InferTensor {
+  name: string;
+  datatype: DType;
+  shape: number[];
+  data: unknown[];
+  parameters?: Record<string, unknown>;
+}
+
+/** A V2 infer request; with `expected` these are golden rows, which the server reproduces before a version is servable. */
+export interface InputExample {
+  inputs: InferTensor[];
+  expected?: InferTensor[];
+  tolerance?: { rtol?: number; atol?: number };
+}
+
+export interface ModelVersion {
+  id: string;
+  model: string;
+  version: number;
+  stage: Stage;
+  aliases: string[];
+  description: string;
+  tags: Tags;
+  metadata: Metadata;
+  format: string | null;
+  signature: Signature | null;
+  inputExample: InputExample | null;
+  /** NaN and the infinities are `"NaN"`, `"Infinity"`, `"-Infinity"`. */
+  metrics: Record<string, number | string>;
+  params: Record<string, string>;
+  lineage: Origin;
+  /** `null` where the bytes are not held by this server. */
+  files: { path: string; digest: string; size: number }[] | null;
+  digest: string | null;
+  size: number;
+  serving: VersionServing;
+  createdBy: string;
+  createdAt: string;
+  updatedAt: string;
+  etag: string;
+}
+
+export interface ManifestFile {
+  path: string;
+  digest: string;
+  size: number;
+  scan?: { verdict: 'safe' | 'code' | 'unreadable'; names: string[] };
+}
+
+export interface Manifest {
+  digest: string | null;
+  size: number;
+  /** `null` where the bytes are not held by this server. */
+  files: ManifestFile[] | null;
+}
+
+export interface Transition {
+  id: number;
+  kind: 'stage' | 'alias' | 'rollback';
+  version: number | null;
+  /** Stages, or an alias written `@champion`. */
+  from: string | null;
+  to: string | null;
+  /** The version that held the stage or alias before. */
+  previousVersion: number | null;
+  reason: string;
+  actor: string;
+  /** False where the actor only says who it is. */
+  actorVerified: boolean;
+  at: string;
+}
+
+/** The answer to a promotion, a rollback or a moved alias. `transition` is null where nothing had to change. */
+export interface Promotion {
+  transition: Transition | null;
+  model: Model;
+  serving: 'ready' | 'loading' | 'failed' | 'unserved';
+}
+
+export interface LineageNode {
+  /** What edges point to: `version:…`, `dataset:…`, `run:…`, `deployment:…`. */
+  id: string;
+  kind: string;
+  /** How it is called: `iris/2`, the name of a data set, the id of a run. */
+  name: string;
+  /** Steps from where the walk began. */
+  depth: number;
+  model?: string;
+  version?: number;
+  stage?: string;
+  deleted?: boolean;
+  digest?: string;
+  source?: string;
+}
+
+export interface LineageGraph {
+  nodes: LineageNode[];
+  edges: { from: string; to: string }[];
+}
+
+/** One serving process and what it does with a model. */
+export interface ServingProcess {
+  replica: string;
+  process: number;
+  wanted: number | null;
+  answering: number | null;
+  state: 'loading' | 'ready' | 'failed' | 'quarantined';
+  reason?: string | null;
+  since: string;
+  heartbeatAt: string;
+}
+
+/** Requests of one version in one minute; latencies in milliseconds. */
+export interface MinuteStats {
+  minute: string;
+  version: number;
+  requests: number;
+  errors: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+/** What garbage collection removed (or would remove, in a dry run). */
+export interface Collected {
+  blobs: number;
+  uploads: number;
+  bytes: number;
+}
+
+export interface SlipwayEvent {
+  /** Pass it as `lastEventId` to go on after it. */
+  id: string;
+  kind: string;
+  model?: string | null;
+  version?: number | null;
+  data?: Record<string, unknown>;
+  actor?: string;
+  at?: string;
+}
+
+/** A V2 infer request. */
+export interface InferRequest {
+  id?: string;
+  inputs: InferTensor[];
+  outputs?: { name: string; parameters?: Record<string, unknown> }[];
+  parameters?: Record<string, unknown>;
+}
+
+/** A V2 infer answer; INT64 elements beyond 2^53 are bigints. */
+export interface InferResponse {
+  model_name: string;
+  model_version: string;
+  id?: string;
+  parameters?: Record<string, unknown>;
+  outputs: InferTensor[];
+}

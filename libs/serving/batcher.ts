@@ -1,0 +1,329 @@
+import { DomainError } from '#platform';
+import type { Tensor } from '#program';
+
+/** What a batcher needs of a loaded version. */
+export interface BatchTarget {
+  /** True where rows are independent: only then are requests joined, and long ones cut. */
+  readonly rowwise: boolean;
+  /** True where `run` answers at once and on this thread; then long requests must be cut. */
+  readonly synchronous: boolean;
+  run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]>;
+}
+
+/** A request, bound to its version's inputs already: nothing in it can be wrong for another one. */
+export interface Job {
+  inputs: Tensor[];
+  /** Rows along the first dimension, where the target is rowwise. */
+  rows: number;
+  outputs: string[];
+  /** Milliseconds since the epoch, after which nobody waits for the answer any longer. */
+  deadline: number;
+  /** Whether the client has gone: what has not begun then never does. */
+  gone(): boolean;
+  /** Of `done` and `failed` the first call counts. */
+  done(outputs: Tensor[]): void;
+  failed(error: unknown): void;
+}
+
+export interface BatcherOptions {
+  concatRows(requests: Tensor[][]): Tensor[];
+  splitRows(tensors: Tensor[], counts: number[]): Tensor[][];
+  /** Jobs that may wait; above them `submit` refuses. */
+  maxQueued?: number;
+  /** Called around every synchronous run, so that a supervisor knows what a frozen process was running. */
+  begin?: () => void;
+  end?: () => void;
+}
+
+/** A synchronous batch is cut so that it holds the event loop about this long (ms). */
+const SLICE = 8;
+const FIRST_SLICE_ROWS = 256;
+const MAX_BATCH_ROWS = 8192;
+const SWEEP_EVERY = 100;
+/** Batches in flight where rows are joined: the next one gathers while one runs. Elsewhere requests follow each other. */
+const ROWWISE_IN_FLIGHT = 1;
+const IN_FLIGHT = 32;
+
+interface CutJob {
+  job: Job;
+  rest: Tensor[][];
+  results: Tensor[][];
+}
+
+/**
+ * Joins the requests that one turn of the event loop parsed into one batch. No timer: a request that comes alone runs at
+ * once. Synchronous runs are cut into slices of some milliseconds, so that no request, however long, freezes the process.
+ */
+export class Batcher {
+  readonly #target: BatchTarget;
+  readonly #options: BatcherOptions;
+  readonly #maxQueued: number;
+  #queue: Job[] = [];
+  /** Jobs longer than a slice; one slice of the first of them runs in a turn, beside the short ones. */
+  #cut: CutJob[] = [];
+  /** Batches whose answers come later. */
+  readonly #running = new Set<Job[]>();
+  readonly #maxRunning: number;
+  #armed = false;
+  #sweeping = false;
+  #sliceRows: number;
+  #msPerRow = 0;
+  readonly #flushBound = (): void => this.#flush();
+
+  constructor(target: BatchTarget, options: BatcherOptions) {
+    this.#target = target;
+    this.#sliceRows = target.synchronous ? FIRST_SLICE_ROWS : MAX_BATCH_ROWS;
+    this.#maxRunning = target.synchronous ? 0 : target.rowwise ? ROWWISE_IN_FLIGHT : IN_FLIGHT;
+    this.#options = options;
+    this.#maxQueued = options.maxQueued ?? 4096;
+  }
+
+  /** @throws DomainError UNAVAILABLE where too many requests wait already */
+  submit(job: Job): void {
+    if (this.#queue.length + this.#cut.length >= this.#maxQueued) {
+      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', {
+        retryAfter: 1,
+      });
+    }
+    this.#queue.push(job);
+    if (!this.#full) this.#arm();
+  }
+
+  get #full(): boolean {
+    return this.#running.size > 0 && this.#running.size >= this.#maxRunning;
+  }
+
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    setImmediate(this.#flushBound);
+  }
+
+  #flush(): void {
+    this.#armed = false;
+    const started = performance.now();
+    while (this.#queue.length && !this.#full) {
+      const jobs = this.#take();
+      if (jobs.length) this.#start(jobs);
+      if (performance.now() - started >= SLICE) break;
+    }
+    if (this.#full) return;
+    if (this.#cut.length) this.#runSlice();
+    if (this.#queue.length || this.#cut.length) this.#arm();
+  }
+
+  /** The next batch: the oldest job and those after it that want the same outputs. */
+  #take(): Job[] {
+    const batch: Job[] = [];
+    let rows = 0;
+    let taken = 0;
+    let wanted: string[] | undefined;
+    const now = Date.now();
+    for (const job of this.#queue) {
+      if (!this.#alive(job, now)) {
+        taken++;
+        continue;
+      }
+      if (this.#target.rowwise && this.#target.synchronous && job.rows > this.#sliceRows) {
+        if (batch.length) break;
+        taken++;
+        this.#cut.push({ job, rest: this.#slices(job), results: [] });
+        continue;
+      }
+      if (batch.length) {
+        if (
+          !this.#target.rowwise ||
+          rows + job.rows > this.#sliceRows ||
+          !sameNames(job.outputs, wanted)
+        )
+          break;
+      }
+      wanted ??= job.outputs;
+      batch.push(job);
+      rows += job.rows;
+      taken++;
+    }
+    if (taken === this.#queue.length) this.#queue = [];
+    else this.#queue.splice(0, taken);
+    return batch;
+  }
+
+  #start(jobs: Job[]): void {
+    const [first] = jobs;
+    if (!first) return;
+    const inputs =
+      jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
+    let deadline = first.deadline;
+    for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
+    let result: Tensor[] | Promise<Tensor[]>;
+    try {
+      result = this.#run(inputs, first.outputs, deadline);
+    } catch (error) {
+      this.#failed(jobs, error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      this.#answer(jobs, result);
+      return;
+    }
+    this.#running.add(jobs);
+    this.#sweep();
+    const go = (): void => {
+      this.#running.delete(jobs);
+      if (this.#queue.length) this.#arm();
+    };
+    result.then(
+      (outputs) => {
+        this.#answer(jobs, outputs);
+        go();
+      },
+      (error: unknown) => {
+        this.#failed(jobs, error);
+        go();
+      },
+    );
+  }
+
+  #run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]> {
+    const started = performance.now();
+    this.#options.begin?.();
+    try {
+      return this.#target.run(inputs, outputs, deadline);
+    } finally {
+      this.#options.end?.();
+      this.#learn(inputs[0]?.shape[0] ?? 1, performance.now() - started);
+    }
+  }
+
+  /** Follows what a row costs, so that slices keep their length in time. */
+  #learn(rows: number, ms: number): void {
+    if (rows < 16 || !this.#target.synchronous) return;
+    const cost = ms / rows;
+    this.#msPerRow = this.#msPerRow ? 0.8 * this.#msPerRow + 0.2 * cost : cost;
+    this.#sliceRows = Math.max(16, Math.min(MAX_BATCH_ROWS, Math.floor(SLICE / this.#msPerRow)));
+  }
+
+  #slices(job: Job): Tensor[][] {
+    const counts: number[] = [];
+    for (let left = job.rows; left > 0; left -= this.#sliceRows)
+      counts.push(Math.min(left, this.#sliceRows));
+    return this.#options.splitRows(job.inputs, counts);
+  }
+
+  #runSlice(): void {
+    const [cut] = this.#cut;
+    if (!cut) return;
+    const { job, rest, results } = cut;
+    const inputs = rest.shift();
+    if (!this.#alive(job, Date.now()) || !inputs) {
+      this.#cut.shift();
+      return;
+    }
+    try {
+      const outputs = this.#run(inputs, job.outputs, job.deadline);
+      if (outputs instanceof Promise)
+        throw new TypeError('a synchronous version answered with a promise');
+      results.push(outputs);
+      if (rest.length) {
+        // The next one gets its slice: long requests share the time evenly.
+        this.#cut.push(...this.#cut.splice(0, 1));
+        return;
+      }
+      this.#cut.shift();
+      job.done(joined(this.#options.concatRows(results), outputs));
+    } catch (error) {
+      this.#cut.shift();
+      job.failed(error);
+    }
+  }
+
+  #answer(jobs: Job[], outputs: Tensor[]): void {
+    const [first] = jobs;
+    if (jobs.length === 1 && first) {
+      first.done(outputs);
+      return;
+    }
+    const parts = this.#options.splitRows(
+      outputs,
+      jobs.map((job) => job.rows),
+    );
+    jobs.forEach((job, i) => job.done(parts[i] ?? []));
+  }
+
+  /** What went wrong in a batch of several may be the fault of one: each runs again by itself. */
+  #failed(jobs: Job[], error: unknown): void {
+    if (jobs.length === 1 || isOutage(error)) {
+      for (const job of jobs) job.failed(error);
+      return;
+    }
+    const now = Date.now();
+    for (const job of jobs) {
+      if (!this.#alive(job, now)) continue;
+      let result: Tensor[] | Promise<Tensor[]>;
+      try {
+        result = this.#run(job.inputs, job.outputs, job.deadline);
+      } catch (cause) {
+        job.failed(cause);
+        continue;
+      }
+      if (result instanceof Promise) {
+        result.then(
+          (outputs) => job.done(outputs),
+          (cause: unknown) => job.failed(cause),
+        );
+      } else {
+        job.done(result);
+      }
+    }
+  }
+
+  #alive(job: Job, now: number): boolean {
+    if (job.gone()) return false;
+    if (job.deadline > now) return true;
+    job.failed(late());
+    return false;
+  }
+
+  /** While a run is under way elsewhere, says 504 to those whose time is over. */
+  #sweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    setTimeout(() => {
+      this.#sweeping = false;
+      const now = Date.now();
+      for (const jobs of this.#running)
+        for (const job of jobs) if (job.deadline <= now) job.failed(late());
+      this.#queue = this.#queue.filter((job) => this.#alive(job, now));
+      if (this.#running.size) this.#sweep();
+    }, SWEEP_EVERY);
+  }
+}
+
+/** What tensors carry beside their rows is the same for every slice. */
+function joined(tensors: Tensor[], slice: Tensor[]): Tensor[] {
+  return tensors.map((tensor, i) => {
+    const parameters = slice[i]?.parameters;
+    return parameters ? { ...tensor, parameters } : tensor;
+  });
+}
+
+function late(): DomainError {
+  return new DomainError(
+    'DEADLINE_EXCEEDED',
+    'The prediction took longer than PREDICT_TIMEOUT allows.',
+  );
+}
+
+function isOutage(error: unknown): boolean {
+  return (
+    error instanceof DomainError &&
+    (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED')
+  );
+}
+
+function sameNames(a: string[], b: string[] | undefined): boolean {
+  if (a === b) return true;
+  if (a.length !== b?.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

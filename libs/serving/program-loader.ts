@@ -1,0 +1,317 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { DomainError } from '#platform';
+import type { Logger } from '#platform';
+import {
+  bindInputs,
+  bindOutputs,
+  concatRows,
+  loadProgram,
+  newData,
+  parseProgram,
+  splitRows,
+  type DType,
+  type Program,
+  type Signature,
+  type StoredFile,
+  type Tensor,
+  type TensorData,
+} from '#program';
+import { decodeTensors } from '#protocols';
+import { Batcher } from './batcher.js';
+import type { VersionTarget } from './desired.js';
+import { LoadedVersion, LoadError, type LoadedProgram } from './loaded-version.js';
+import type { VersionLoader } from './model-manager.js';
+import { RunMarker } from './run-marker.js';
+
+/** Verified files by digest; `ProgramCache`, or the supervisor that has one. */
+export interface ProgramFiles {
+  hold(digest: string): Promise<string>;
+  release(digest: string): void;
+  discard(digest: string): Promise<void>;
+}
+
+/** A Program that runs in another process. */
+export interface ContainedRuntime {
+  readonly bytes: number;
+  /** @param timeout milliseconds */
+  run(inputs: Tensor[], outputs: string[], timeout?: number): Promise<Tensor[]>;
+  close(): void;
+}
+
+/** Where Programs run that could freeze or kill a process: those with ONNX parts, and those that did it before. */
+export interface Compartments {
+  /** @param bytesHint what it will take, as far as one can say */
+  load(
+    key: string,
+    source: { program: unknown; weights?: string; files: Record<string, string> },
+    bytesHint: number,
+  ): Promise<ContainedRuntime>;
+}
+
+export interface ProgramLoaderOptions {
+  files: ProgramFiles;
+  compartments: Compartments;
+  /** Absent where nobody watches this process. */
+  marker?: RunMarker | undefined;
+  /** Deadline of the warm-up (ms). */
+  timeout: number;
+  log: Logger;
+}
+
+/** A Program is its graph and names; what is larger than this is none. */
+const MAX_PROGRAM = 64 * 2 ** 20;
+const CHUNK = 2 ** 20;
+/** What ONNX Runtime needs beside the bytes of its files, and a process that is there for one version. */
+const ONNX_FACTOR = 1.5;
+/** The slowest that a Program is built from its weights, on the event loop. */
+const LOAD_BYTES_PER_MS = 10_000;
+
+/** Loads Programs: fetch, verify, make resident off the request path, warm up. */
+export class ProgramLoader implements VersionLoader {
+  #loads = 0;
+
+  constructor(private readonly options: ProgramLoaderOptions) {}
+
+  async load(
+    modelId: string,
+    target: VersionTarget,
+    admit: (bytes: number) => void,
+  ): Promise<LoadedVersion> {
+    if (!target.program) throw new LoadError('it has no compiled Program', 'never');
+    const held: string[] = [];
+    const release = (): void => {
+      for (const digest of held.splice(0)) this.options.files.release(digest);
+    };
+    try {
+      const program = await this.#read(target.program, held);
+      const loaded = await this.#make(program, target, target.program, held, admit);
+      const version = new LoadedVersion(
+        modelId,
+        target.version,
+        withRelease(loaded, release),
+        this.#batcher(loaded, target.program),
+      );
+      try {
+        await this.#warmUp(version, target);
+      } catch (error) {
+        await version.retire();
+        throw error;
+      }
+      return version;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #read(digest: string, held: string[]): Promise<Program> {
+    const bytes = await this.#bytes({ digest, size: -1 }, held);
+    try {
+      return parseProgram(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new LoadError(`its program.json cannot be read: ${why}`, 'never', { cause: error });
+    }
+  }
+
+  async #make(
+    program: Program,
+    target: VersionTarget,
+    digest: string,
+    held: string[],
+    admit: (bytes: number) => void,
+  ): Promise<LoadedProgram> {
+    const hasOnnx = program.nodes.some((node) => node.kind === 'onnx');
+    const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
+    const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
+    admit(bytesHint);
+    if (hasOnnx || target.quarantine !== null)
+      return this.#contain(program, bytesHint, digest, held);
+    const weights = program.weights.size
+      ? await this.#bytes(program.weights, held)
+      : new Uint8Array(0);
+    const { marker } = this.options;
+    marker?.loading(program.weights.size / LOAD_BYTES_PER_MS);
+    const runtime = await loadProgram(program, weights).finally(() => marker?.loading(0));
+    return {
+      signature: runtime.signature,
+      format: program.format,
+      bytes: runtime.bytes,
+      rowwise: runtime.rowwise,
+      synchronous: true,
+      bind: (tensors, maxRows) => bindInputs(program, tensors, { maxRows }),
+      run: (inputs, outputs) => runtime.run(inputs, outputs),
+      close: () => runtime.close(),
+    };
+  }
+
+  async #contain(
+    program: Program,
+    bytesHint: number,
+    digest: string,
+    held: string[],
+  ): Promise<LoadedProgram> {
+    const files: Record<string, string> = {};
+    for (const file of program.files) files[file.path] = await this.#verified(file, held);
+    const weights = program.weights.size
+      ? { weights: await this.#verified(program.weights, held) }
+      : {};
+    const key = `${digest}#${++this.#loads}`;
+    const runtime = await this.options.compartments.load(
+      key,
+      { program, ...weights, files },
+      bytesHint,
+    );
+    return {
+      signature: program.signature,
+      format: program.format,
+      bytes: runtime.bytes,
+      rowwise: program.rowwise,
+      synchronous: false,
+      bind: (tensors, maxRows) => bindInputs(program, tensors, { maxRows }),
+      run: (inputs, outputs, deadline) =>
+        runtime.run(inputs, outputs, Math.max(1, deadline - Date.now())),
+      close: () => runtime.close(),
+    };
+  }
+
+  #batcher(program: LoadedProgram, digest: string): Batcher {
+    const { marker } = this.options;
+    if (!marker || !program.synchronous) return new Batcher(program, { concatRows, splitRows });
+    const mark = RunMarker.markOf(digest);
+    return new Batcher(program, {
+      concatRows,
+      splitRows,
+      begin: () => marker.begin(mark),
+      end: () => marker.end(),
+    });
+  }
+
+  /**
+   * The first run allocates and compiles; it must not be a user's. The registered example has to work; zeros, which stand
+   * in for it, may be wrong for a graph, so that what it says about them does not matter.
+   */
+  async #warmUp(version: LoadedVersion, { example }: VersionTarget): Promise<void> {
+    const { program } = version;
+    const given = exampleOf(example);
+    const tensors = given ?? zeros(program.signature);
+    try {
+      const inputs = program.bind(tensors, Infinity);
+      const outputs = bindOutputs(program);
+      const rows = inputs[0]?.shape[0] ?? 1;
+      await new Promise<void>((resolve, reject) => {
+        version.batcher.submit({
+          inputs,
+          rows,
+          outputs,
+          deadline: Date.now() + this.options.timeout,
+          gone: () => false,
+          done: () => resolve(),
+          failed: reject,
+        });
+      });
+    } catch (error) {
+      if (error instanceof DomainError) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      if (given)
+        throw new LoadError(`its input example does not run: ${why}`, 'never', { cause: error });
+      this.options.log.debug({ version: version.version }, `zeros do not run: ${why}`);
+    }
+  }
+
+  /** The bytes of a stored file, verified; in pieces, so that requests run in between. */
+  async #bytes(file: StoredFile, held: string[]): Promise<Uint8Array> {
+    const { digest, path } = await this.#hold(file, held);
+    const handle = await open(path, 'r');
+    try {
+      const { size } = await handle.stat();
+      const limit = file.size < 0 ? MAX_PROGRAM : file.size;
+      if (file.size >= 0 ? size !== file.size : size > limit) {
+        throw new LoadError(`${digest} has ${size} bytes where ${limit} were expected`, 'never');
+      }
+      const bytes = new Uint8Array(size);
+      await hashed(handle, digest, bytes);
+      return bytes;
+    } catch (error) {
+      if (error instanceof Damaged) await this.options.files.discard(digest);
+      throw error;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** The path of a stored file whose bytes were verified just now. */
+  async #verified(file: StoredFile, held: string[]): Promise<string> {
+    const { digest, path } = await this.#hold(file, held);
+    const handle = await open(path, 'r');
+    try {
+      await hashed(handle, digest, undefined);
+      return path;
+    } catch (error) {
+      if (error instanceof Damaged) await this.options.files.discard(digest);
+      throw error;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #hold({ digest }: StoredFile, held: string[]): Promise<{ digest: string; path: string }> {
+    if (!digest) throw new LoadError('its program.json names a file without a digest', 'never');
+    const path = await this.options.files.hold(digest);
+    held.push(digest);
+    return { digest, path };
+  }
+}
+
+class Damaged extends LoadError {}
+
+/** Reads a file, into `into` where given, and compares its digest. */
+async function hashed(
+  handle: Awaited<ReturnType<typeof open>>,
+  digest: string,
+  into: Uint8Array | undefined,
+): Promise<void> {
+  const hash = createHash('sha256');
+  const chunk = into ? undefined : new Uint8Array(CHUNK);
+  for (let at = 0; ;) {
+    const target = chunk ?? into?.subarray(at, at + CHUNK) ?? new Uint8Array(0);
+    const { bytesRead } = target.length
+      ? await handle.read(target, 0, target.length, at)
+      : { bytesRead: 0 };
+    if (!bytesRead) break;
+    hash.update(target.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  const got = `sha256:${hash.digest('hex')}`;
+  if (got !== digest)
+    throw new Damaged(`${digest} was damaged on the local disk and is fetched anew`, 'soon');
+}
+
+function withRelease(program: LoadedProgram, release: () => void): LoadedProgram {
+  return {
+    ...program,
+    close: async () => {
+      await program.close();
+      release();
+    },
+  };
+}
+
+function exampleOf(example: unknown): Tensor[] | undefined {
+  if (typeof example !== 'object' || example === null || !('inputs' in example)) return undefined;
+  return decodeTensors(example.inputs);
+}
+
+/** One row of zeros or empty strings; a free dimension is 1. */
+function zeros({ inputs }: Signature): Tensor[] {
+  return inputs.map(({ name, dtype, shape }) => {
+    const dimensions = shape.map((size) => (size < 0 ? 1 : size));
+    const length = dimensions.reduce((product, size) => product * size, 1);
+    return { name, dtype, shape: dimensions, data: zeroData(dtype, length) };
+  });
+}
+
+function zeroData(dtype: DType, length: number): TensorData {
+  return dtype === 'BYTES' ? Array.from({ length }, () => '') : newData(dtype, length);
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, truncate } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { FolderArtifactStore, openArtifactStore } from '#artifacts';
+import { artifactStoreContract, chunked, commit } from './artifact-store.contract.js';
+import { ownBucket, s3At, s3IsThere } from './support/s3.js';
+
+const folders: string[] = [];
+
+async function ownFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'artifacts-'));
+  folders.push(folder);
+  return folder;
+}
+
+afterAll(async () => {
+  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+});
+
+artifactStoreContract(
+  'FolderArtifactStore',
+  async () => new FolderArtifactStore(await ownFolder()),
+);
+
+if (s3IsThere('the contract of the S3 driver')) {
+  artifactStoreContract('S3ArtifactStore', async () => openArtifactStore(await ownBucket()));
+} else {
+  it.skip('S3ArtifactStore keeps the ArtifactStore contract (TEST_S3_ENDPOINT is not set)', () => {});
+}
+
+describe('FolderArtifactStore', () => {
+  it('notices a file that was cut short while it is read', async () => {
+    const folder = await ownFolder();
+    const store = new FolderArtifactStore(folder);
+    const digest = await commit(store, Buffer.alloc(100_000, 7));
+    const hex = digest.slice('sha256:'.length);
+    await truncate(join(folder, 'blobs', 'sha256', hex.slice(0, 2), hex), 60_000);
+    const reading = async () => buffer(await store.read(digest, { length: 100_000 }));
+    await expect(reading()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('cuts off bytes that were written but never acknowledged', async () => {
+    const store = new FolderArtifactStore(await ownFolder());
+    const id = randomUUID();
+    const first = store.stage(id);
+    await first.append(chunked(Buffer.from('acknowledged')), async () => {});
+    const saved = await first.save();
+    await first.append(chunked(Buffer.from(' and lost')), async () => {});
+    const second = store.stage(id, saved);
+    await second.append(chunked(Buffer.from('!')), async () => {});
+    await second.save();
+    expect((await buffer(await second.read())).toString()).toBe('acknowledged!');
+  });
+});
+
+describe('S3ArtifactStore without a store', () => {
+  it('is UNAVAILABLE at once where nothing listens', async () => {
+    const store = s3At('http://127.0.0.1:1');
+    await expect(store.check()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(store.read(`sha256:${'1'.repeat(64)}`)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+  });
+
+  it('is UNAVAILABLE within 10 seconds where nobody answers', async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    await new Promise((listening) => silent.once('listening', listening));
+    const store = s3At(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+    const begun = Date.now();
+    const answers = await Promise.allSettled([
+      store.check(),
+      store.stat(`sha256:${'1'.repeat(64)}`),
+      commit(store, Buffer.from('small')),
+      commit(store, Buffer.alloc(20 * 1024 * 1024)),
+    ]);
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
+    }
+    expect(Date.now() - begun).toBeLessThan(10_000);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  }, 15_000);
+});
+
+describe('openArtifactStore', () => {
+  it('refuses a scheme that no driver has', () => {
+    expect(() => openArtifactStore({ ARTIFACT_STORE: 'ftp://somewhere' })).toThrow(
+      'must be file://… or s3://…',
+    );
+  });
+});

@@ -1,0 +1,53 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Starts a module of dist/ in a process group of its own; resolves with its first line on stdout. */
+export async function startModule(path: string, args: string[], env = process.env) {
+  const child = spawn(process.execPath, [path, ...args], {
+    detached: true,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const lines = createInterface(child.stdout);
+  const line = await new Promise<string>((resolve, reject) => {
+    lines.once('line', resolve);
+    child.once('exit', (code) => reject(new Error(`${path} ended with ${code}: ${errors}`)));
+  });
+  return { child, line };
+}
+
+export function exitOf(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
+  return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+}
+
+/** Ids of the running processes whose command line, or also their environment, has the text. Linux only. */
+export function processesWith(text: string, also?: 'environ'): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const files = also ? ['cmdline', also] : ['cmdline'];
+        return files.some((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(text));
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Waits until something is so; gives up after `patience` milliseconds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  patience = 15_000,
+): Promise<void> {
+  const late = Date.now() + patience;
+  while (!(await condition())) {
+    if (Date.now() > late) throw new Error(`Not within ${patience} ms: ${condition.toString()}`);
+    await sleep(25);
+  }
+}
