@@ -91,7 +91,11 @@ async function createSession(
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
     const reason = `ONNX Runtime refuses the graph: ${error.message.replace("Name:'' ", '')}`;
-    if (/NOT_IMPLEMENTED|not a registered function\/op|No Op registered/i.test(reason))
+    if (
+      /NOT_IMPLEMENTED|Could not find an implementation|not a registered function\/op|No Op registered/i.test(
+        reason,
+      )
+    )
       throw new UnsupportedModel(reason);
     throw new DamagedModel(reason);
   }
