@@ -70,11 +70,13 @@ function checkOpsets(opsets: OpsetImport[], who: string): void {
   const seen = new Map<string, number>();
   for (const { domain, version } of opsets) {
     const known = OPSETS.get(domain);
-    // Some exporters name a set twice, which does no harm while it is the same.
-    if ((seen.get(domain) ?? version) !== version)
+    const before = seen.get(domain);
+    // skl2onnx lists an operator set once for each part that it joins; that is harmless while they agree.
+    if (before !== undefined && before !== version) {
       throw new DamagedModel(
-        `${who} imports operator set ${domain || 'ai.onnx'} in two versions, ${seen.get(domain)} and ${version}.`,
+        `${who} imports operator set ${domain || 'ai.onnx'} as version ${before} and as version ${version}.`,
       );
+    }
     seen.set(domain, version);
     if (known && (version < known.least || version > known.most))
       throw new UnsupportedModel(

@@ -114,7 +114,7 @@ describe('the checks of a model', () => {
     [
       'an opset in two versions',
       model([relu, x, y], { more: [bytesField(8, varintField(2, 18))] }),
-      /two versions, 18 and 17|two versions, 17 and 18/,
+      /as version 1[78] and as version 1[78]/,
     ],
     ['an old IR', model([relu, x, y], { ir: 2 }), /IR version 2/],
     ['an input of complex numbers', model([relu, input('x', 14), y]), /complex64/],
