@@ -65,14 +65,12 @@ describe('parseCsv', () => {
       maxLength: 6,
       unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', 'é'),
     });
-    const table = fc
-      .integer({ min: 2, max: 4 })
-      .chain((width) =>
-        fc.array(fc.array(cell, { minLength: width, maxLength: width }), {
-          minLength: 2,
-          maxLength: 5,
-        }),
-      );
+    const table = fc.integer({ min: 2, max: 4 }).chain((width) =>
+      fc.array(fc.array(cell, { minLength: width, maxLength: width }), {
+        minLength: 2,
+        maxLength: 5,
+      }),
+    );
     fc.assert(
       fc.property(table, fc.constantFrom('\n', '\r\n'), fc.boolean(), (rows, end, last) => {
         const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
