@@ -131,7 +131,7 @@ describe('a DTO', () => {
   });
 
   it('leaves alone what is no DTO', async () => {
-    const metadata = { constructor: { a: 1 }, toString: null, then: 1, list: [[1n]] };
+    const metadata = { constructor: { a: 1 }, toString: null, list: [[1n]] };
     expect(((await check({ name: 'a', metadata })) as Outer).metadata).toBe(metadata);
   });
 
