@@ -1,6 +1,9 @@
-import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { compile } from '#formats';
+import type { Program } from '#program';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dropDatabase, ownDatabase } from './support/postgres.js';
 import { ServedModels, stump } from './support/served-models.js';
@@ -378,6 +381,9 @@ describe('long predictions', () => {
   let slow: ServingProcess;
 
   beforeAll(async () => {
+    const quick = await models.model('quick');
+    await models.version(quick, 1, stump(1));
+    await models.follow(quick, 1);
     const id = await models.model('slow');
     await models.version(id, 1, stump(1, { trees: 3000 }));
     await models.follow(id, 1);
@@ -397,13 +403,90 @@ describe('long predictions', () => {
     const long = slow.infer('slow', rows);
     await new Promise((resolve) => setTimeout(resolve, 150));
     const begun = performance.now();
-    const short = await slow.infer('asked', [0, 0]);
+    const short = await slow.infer('quick', [0, 0]);
     const ms = performance.now() - begun;
     expect(short.status).toBe(200);
     expect(ms).toBeLessThan(250);
     const answer = await long;
     expect(answer.status).toBe(504);
     expect(problemOf(answer).error).toContain('PREDICT_TIMEOUT');
+  });
+});
+
+const fixtures = [
+  '../shared/fixtures',
+  '../../shared/fixtures',
+  process.env.SLIPWAY_FIXTURES ?? '',
+].find((path) => path && existsSync(join(path, 'onnx')));
+if (!fixtures)
+  process.stdout.write('LEFT OUT: serving ONNX models (shared/fixtures is not there)\n');
+
+(fixtures ? describe : describe.skip)('ONNX in compartments', () => {
+  const path = join(fixtures ?? '', 'onnx/hostile/divide-by-zero/model.onnx');
+  const divide = (a: number, b: number, model = 'onnx') =>
+    serving.send(
+      'POST',
+      `/v2/models/${model}/infer`,
+      JSON.stringify({
+        inputs: [
+          { name: 'a', datatype: 'INT32', shape: [1], data: [a] },
+          { name: 'b', datatype: 'INT32', shape: [1], data: [b] },
+        ],
+      }),
+      { 'content-type': 'application/json' },
+    );
+  let id: string;
+
+  beforeAll(async () => {
+    const { programFolder = '' } = await compile({
+      files: [{ path: 'model.onnx', file: resolve(path) }],
+    });
+    const program = JSON.parse(
+      await readFile(join(programFolder, 'program.json'), 'utf8'),
+    ) as Program;
+    const weights = await readFile(join(programFolder, 'weights.bin'));
+    const files = new Map([['model.onnx', await readFile(path)]]);
+    id = await models.model('onnx');
+    await models.version(id, 1, { program, weights }, { files });
+    const other = await models.model('beside-onnx');
+    await models.version(other, 1, stump(1));
+    await models.follow(other, 1);
+    await models.settled(other);
+  }, 30_000);
+
+  it('answers within a second of its promotion', async () => {
+    const begun = performance.now();
+    await models.follow(id, 1);
+    const answer = await divide(6, 3);
+    process.stdout.write(
+      `ONNX: promoted to answered in ${Math.round(performance.now() - begun)} ms\n`,
+    );
+    expect([answer.status, values(answer)]).toEqual([200, [2]]);
+    await models.settled(id);
+  });
+
+  it('is replaced when a request kills it, is quarantined, and disturbs nobody', async () => {
+    const load = new Load(serving, 'beside-onnx', 2);
+    const killed = await divide(-(2 ** 31), -1);
+    const begun = performance.now();
+    expect(killed.status).toBe(503);
+    const again = await until(async () => {
+      const answer = await divide(8, 2);
+      return answer.status === 200 ? answer : undefined;
+    });
+    process.stdout.write(
+      `ONNX: killed to answering again in ${Math.round(performance.now() - begun)} ms\n`,
+    );
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(values(again)).toEqual([4]);
+    const [state] = await until(async () => {
+      const states = await models.settled(id);
+      return states[0]?.state === 'quarantined' ? states : undefined;
+    });
+    expect(state?.reason).toMatch(/killed by SIGFPE/);
+    await load.stop();
+    expect(load.errors).toEqual([]);
+    expect(load.answers.filter(({ status }) => status !== 200)).toEqual([]);
   });
 });
 

@@ -133,7 +133,8 @@ export class CompartmentPool {
   }
 
   private ended(home: Home, end: CompartmentEnd): void {
-    this.homes.delete(home);
+    // One that was closed from here has been taken out before.
+    if (!this.homes.delete(home)) return;
     const residents = home.all();
     this.options.onEnd?.({ ...end, versions: home.keys, pid: home.pid });
     const others = residents.filter(({ key }) => key !== end.culprit);
@@ -232,6 +233,7 @@ class Home {
     return (await this.started).run(key, inputs, outputs, timeout);
   }
 
+  /** Ends the process, also one that is still starting. */
   close(): void {
     this.started.then(
       (compartment) => compartment.close(),

@@ -36,7 +36,7 @@ export interface CompartmentOptions {
 export interface CompartmentEnd {
   /** Goes on after "The version …". */
   reason: string;
-  /** The version that was running or loading, if any. */
+  /** The version that was running or loading, if any; absent where somebody else ended the process. */
   culprit?: string;
   frozen: boolean;
 }
@@ -237,7 +237,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
 
   private finish(end: ProcessEnd): void {
     clearInterval(this.timer);
-    const [running] = this.closed ? [] : this.pending.values();
+    const [running] = this.closed || end.fromOutside ? [] : this.pending.values();
     const culprit = running?.key;
     this.ended = { reason: end.reason, frozen: this.frozen, ...(culprit ? { culprit } : {}) };
     for (const pending of this.pending.values()) {

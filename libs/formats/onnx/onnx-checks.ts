@@ -63,12 +63,17 @@ export function checkOnnxModel(
 }
 
 function checkOpsets(opsets: OpsetImport[], who: string): void {
-  const seen = new Set<string>();
+  const seen = new Map<string, number>();
   for (const { domain, version } of opsets) {
     const known = OPSETS.get(domain);
-    if (seen.has(domain))
-      throw new DamagedModel(`${who} imports operator set ${domain || 'ai.onnx'} twice.`);
-    seen.add(domain);
+    const before = seen.get(domain);
+    // skl2onnx lists an operator set once for each part that it joins; that is harmless while they agree.
+    if (before !== undefined && before !== version) {
+      throw new DamagedModel(
+        `${who} imports operator set ${domain || 'ai.onnx'} as version ${before} and as version ${version}.`,
+      );
+    }
+    seen.set(domain, version);
     if (known && (version < known.least || version > known.most))
       throw new UnsupportedModel(
         `${who} uses operator set ${known.name} ${version}; ${known.name} ${known.least} to ${known.most} is supported. ` +
