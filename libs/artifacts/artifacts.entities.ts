@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 
 /** Bytes that are in the store, by their digest. The row is written after the bytes, and removed before them. */
 @Entity()
@@ -42,7 +42,7 @@ export class BlobReference {
 /** Content on its way to become a blob; see {@link UploadService}. */
 @Entity()
 export class Upload {
-  @PrimaryColumn({ type: 'uuid', default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })
