@@ -165,14 +165,18 @@ describe('hot loading', () => {
     const id = await models.model('late-blob');
     await models.version(id, 1, stump(41));
     await rename(store, `${store}-away`);
-    const generation = await models.follow(id, 1);
-    const early = await serving.get('/readyz');
-    await rename(`${store}-away`, store);
-    expect([200, 503]).toContain(early.status);
-    const states = await models.settled(id, generation, 15).catch((error: unknown) => error);
-    // A folder store without its folder says that the blob is not there; that is final until something changes.
-    if (states instanceof Error) throw states;
     await models.follow(id, 1);
+    const [state] = await models.settled(id);
+    expect(state).toMatchObject({ answering: null, state: 'failed' });
+    expect(state?.reason).toContain('sha256:');
+    const early = await serving.infer('late-blob', [0, 0]);
+    expect(early.status).toBe(503);
+    expect(early.headers['retry-after']).toBeTruthy();
+    await rename(`${store}-away`, store);
+    await until(async () => {
+      const answer = await serving.infer('late-blob', [0, 0]);
+      return answer.status === 200 || undefined;
+    }, 15);
     expect(await models.settled(id)).toMatchObject([{ answering: 1, state: 'ready' }]);
   }, 20_000);
 

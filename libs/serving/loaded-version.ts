@@ -58,8 +58,8 @@ export class LoadedVersion {
 /** Why a version is not in memory. */
 export class LoadError extends Error {
   /**
-   * `soon`: what failed may work in a moment (the store is away); `later`: when memory is free again; `never`: the same
-   * bytes will fail in the same way.
+   * `soon`: what failed may work in a moment (the store is away); `later`: when something else changes (memory is free again,
+   * the blob is there), which is tried for, but counts as failed; `never`: the same bytes will fail in the same way.
    */
   constructor(
     message: string,

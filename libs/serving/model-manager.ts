@@ -1,5 +1,4 @@
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type ErrorCode, type Logger } from '#platform';
 import type { DesiredModel, DesiredSnapshot, VersionResolver, VersionTarget } from './desired.js';
 import { LoadQueue } from './load-queue.js';
 import { LoadError, type LoadedVersion } from './loaded-version.js';
@@ -277,8 +276,8 @@ export class ModelManager {
     entry.bytes = 0;
     entry.state = 'failed';
     entry.error = error;
-    const backoff = Math.min(LONGEST_BACKOFF, 250 * 2 ** Math.min(entry.attempts - 1, 10));
-    const pause = retry === 'soon' ? backoff : LONGEST_BACKOFF;
+    const first = retry === 'soon' ? 250 : 1000;
+    const pause = Math.min(LONGEST_BACKOFF, first * 2 ** Math.min(entry.attempts - 1, 10));
     entry.retryAt = retry === 'never' ? Infinity : Date.now() + pause * (0.8 + 0.4 * Math.random());
     const { version } = entry.target;
     this.#options.observer.loadFailed(model, version, retry);
@@ -438,11 +437,17 @@ export class ModelManager {
 function asLoadError(error: unknown): LoadError {
   if (error instanceof LoadError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const soon =
-    error instanceof DomainError &&
-    (error.code === 'UNAVAILABLE' || error.code === 'DIGEST_MISMATCH');
-  return new LoadError(message, soon ? 'soon' : 'never', { cause: error });
+  const code = error instanceof DomainError ? error.code : undefined;
+  return new LoadError(message, code ? (RETRIES[code] ?? 'never') : 'never', { cause: error });
 }
+
+/** What may pass: a store that is away, bytes that were cut off on their way, a folder that is not mounted. */
+const RETRIES: { [code in ErrorCode]?: LoadError['retry'] } = {
+  UNAVAILABLE: 'soon',
+  DIGEST_MISMATCH: 'soon',
+  DEADLINE_EXCEEDED: 'later',
+  NOT_FOUND: 'later',
+};
 
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
