@@ -28,7 +28,7 @@ const body = JSON.stringify({
 
 if (role === 'echo') listen(echo);
 else if (role === 'front') listen(await front());
-else if (role === 'client') client(Number(rest[0]), rest[1] ?? '');
+else if (role === 'client') client(Number(rest[0]));
 else await main();
 
 async function main(): Promise<void> {
@@ -182,7 +182,7 @@ async function front(): Promise<RequestListener> {
 }
 
 /** Keeps its connections busy while it is asked to, and tells how many answers came. */
-function client(port: number, _: string): void {
+function client(port: number): void {
   const request = Buffer.from(
     `POST /v2/models/m/infer HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );

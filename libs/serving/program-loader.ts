@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type Logger } from '#platform';
 import {
   bindInputs,
   bindOutputs,
@@ -20,7 +19,8 @@ import {
 import { decodeTensors } from '#protocols';
 import { Batcher } from './batcher.js';
 import type { VersionTarget } from './desired.js';
-import { LoadedVersion, LoadError, type LoadedProgram } from './loaded-version.js';
+import { LoadError } from './load-error.js';
+import { LoadedVersion, type LoadedProgram } from './loaded-version.js';
 import type { VersionLoader } from './model-manager.js';
 import { RunMarker } from './run-marker.js';
 
