@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compile } from '#formats';
 import type { Program } from '#program';
@@ -38,6 +38,8 @@ afterAll(async () => {
   await dropDatabase(databaseUrl);
   await rm(folder, { recursive: true, force: true });
 });
+
+const overloaded = () => (loadavg()[0] ?? 0) > 2 * availableParallelism();
 
 /** Asks for predictions on several connections until it is stopped. */
 class Load {
@@ -603,7 +605,8 @@ describe('processes', () => {
         : undefined;
     }, 8);
     process.stdout.write(`frozen process replaced after ${Math.round(replaced)} ms\n`);
-    expect(replaced).toBeLessThan(3000);
+    // On a machine with more work than processors the successor takes longer to start.
+    expect(replaced).toBeLessThan(overloaded() ? 6000 : 2000);
     expect((await own.infer('asked', [0, 0])).status).toBe(200);
   }, 20_000);
 
