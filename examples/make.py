@@ -1,6 +1,6 @@
 """Trains the example models and writes them with inputs and the answers of the libraries that trained them.
 
-    pip install scikit-learn==1.9.1 skl2onnx==1.20.0 onnxruntime==1.31.1 xgboost==3.2.0 lightgbm==4.7.0
+    pip install scikit-learn==1.9.1 skl2onnx==1.20.0 onnx==1.23.2 onnxruntime==1.31.1 xgboost==3.2.0 lightgbm==4.7.0
     python examples/make.py
 
 Seeds are fixed, the data sets ship inside scikit-learn. Libraries promise no identical trees on every machine, so a
@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime as ort
 import sklearn
 import xgboost as xgb
+from onnx.helper import make_opsetid
 from skl2onnx import to_onnx
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression
@@ -75,6 +76,10 @@ def iris():
     options = {id(model): {"zipmap": False}}
     graph = to_onnx(model, [("x", _float_rows(4))], options=options, target_opset=17)
     graph.doc_string = "Species of iris flowers"
+    # skl2onnx 1.20 lists the standard operator set twice.
+    opsets = {opset.domain: opset.version for opset in graph.opset_import}
+    del graph.opset_import[:]
+    graph.opset_import.extend(make_opsetid(domain, version) for domain, version in sorted(opsets.items()))
     (folder("iris", 1) / "model.onnx").write_bytes(graph.SerializeToString())
 
     rows = test_X[:ROWS]

@@ -1,16 +1,21 @@
 // Builds everything into dist/. A file of dist/ whose source is gone is removed, so that no deleted test survives.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** As old as the last build without a fault; see start.mjs. */
+export const stamp = join(root, 'dist', '.built');
+
 /** Compiles the sources; returns the exit code of the compiler. */
 export function build() {
   removeOrphans();
+  rmSync(stamp, { force: true });
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const compiled = spawnSync(process.execPath, [compiler], { cwd: root, stdio: 'inherit' });
+  if (compiled.status === 0) writeFileSync(stamp, '');
   return compiled.status ?? 1;
 }
 

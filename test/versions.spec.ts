@@ -189,7 +189,7 @@ describe('versions', () => {
     expect(head.headers['content-length']).toBe('10');
     await registry.http.get(`${versions('files')}/1/files/none`).expect(404);
     for (const [format, magic] of [
-      ['tar', 'sub dir/'],
+      ['tar', 'PaxHeader'],
       ['zip', 'PK'],
     ] as const) {
       const archive = await registry.http

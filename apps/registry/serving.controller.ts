@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config, DomainError } from '#platform';
+import { Config, DomainError, RawBody } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
 import { passOn } from './pass-on.js';
 import { Asker, type RequestContext } from './request.js';
@@ -49,6 +49,7 @@ export class ServingController {
   }
 
   @Post('infer')
+  @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
   @ApiOkResponse({ type: Object })
@@ -57,6 +58,7 @@ export class ServingController {
   }
 
   @Post('versions/:version/infer')
+  @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
   @ApiOkResponse({ type: Object })

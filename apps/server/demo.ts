@@ -49,12 +49,7 @@ async function logExample(slipway: Slipway, name: string, version: number): Prom
   const { file, ...described } = example;
   const latest = (await modelOrNone(slipway, name))?.latestVersion ?? 0;
   if (latest >= version) return example;
-  await slipway.logModel({
-    ...described,
-    name,
-    path: join(folder, file),
-    idempotencyKey: `demo ${name} ${version} after ${latest}`,
-  });
+  await slipway.logModel({ ...described, name, path: join(folder, file) });
   return example;
 }
 

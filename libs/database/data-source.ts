@@ -33,6 +33,9 @@ export function databaseOptions(url: string, entities: Entities = [], use: Datab
     migrationsTransactionMode: 'each',
     namingStrategy: new PostgresNamingStrategy(),
     parseInt8: true,
+    // This names gen_random_uuid(), which PostgreSQL has without the extension.
+    uuidExtension: 'pgcrypto',
+    installExtensions: false,
     poolSize: use.size ?? 10,
     connectTimeoutMS: CONNECT_TIMEOUT,
     applicationName: use.name ?? 'slipway',

@@ -16,6 +16,8 @@ export interface ProcessEnd {
   reason: string;
   /** It took more memory than it may have. */
   outOfMemory: boolean;
+  /** Somebody else ended it: an administrator, or the kernel for want of memory on the machine. */
+  fromOutside: boolean;
 }
 
 /**
@@ -67,7 +69,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     });
     this.watch = setInterval(() => this.watchMemory(), WATCH_EVERY);
     this.watch.unref();
-    child.once('error', (error) => this.finish({ reason: error.message, outOfMemory: false }));
+    child.once('error', (error) =>
+      this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }),
+    );
     child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
   }
 
@@ -83,7 +87,7 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
 
   /** Ends the process at once; `end` tells this reason. */
   kill(reason: string, outOfMemory = false): void {
-    this.killedFor ??= { reason, outOfMemory };
+    this.killedFor ??= { reason, outOfMemory, fromOutside: false };
     this.child.kill('SIGKILL');
   }
 
@@ -97,10 +101,21 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(
       this.errors,
     );
-    if (outOfMemory) return { reason: `needed more than ${this.allowed()} of memory`, outOfMemory };
-    if (signal) return { reason: `was killed by ${signal}${meaning[signal] ?? ''}`, outOfMemory };
+    if (outOfMemory)
+      return {
+        reason: `needed more than ${this.allowed()} of memory`,
+        outOfMemory,
+        fromOutside: false,
+      };
+    if (signal)
+      return {
+        reason: `was killed by ${signal}${meaning[signal] ?? ''}`,
+        outOfMemory,
+        fromOutside: signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT',
+      };
     const last = this.errors.trim().split('\n').at(-1) ?? '';
-    return { reason: `ended with code ${code}${last && `: ${last.slice(0, 300)}`}`, outOfMemory };
+    const reason = `ended with code ${code}${last && `: ${last.slice(0, 300)}`}`;
+    return { reason, outOfMemory, fromOutside: false };
   }
 
   private allowed(): string {

@@ -57,7 +57,8 @@ describe('readJson', () => {
         const text = `{"a":[${integers.join(', ')}],"s":"9007199254740993"}`;
         const { a } = readJson(text) as { a: (number | bigint)[] };
         expect(a.map(BigInt)).toEqual(integers);
-        for (const n of a) expect(typeof n === 'number').toBe(BigInt(Number(n)) === BigInt(n));
+        for (const n of a.filter((n) => typeof n === 'bigint'))
+          expect(Number.isSafeInteger(Number(n))).toBe(false);
         expect(writeJson({ a, s: '9007199254740993' })).toBe(text.replaceAll(', ', ','));
       }),
     );

@@ -93,7 +93,10 @@ function endOfFraction(bytes: Buffer, start: number): number {
 
 function isRounded(digits: string): boolean {
   const value = Number(digits);
-  return !Number.isSafeInteger(value) && BigInt(value) !== BigInt(digits);
+  // A double may hold the integer and yet be written with other digits: the shortest that read back as it.
+  return (
+    !Number.isSafeInteger(value) && (String(value) !== digits || BigInt(value) !== BigInt(digits))
+  );
 }
 
 function isDigit(byte: number | undefined): boolean {

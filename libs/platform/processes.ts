@@ -18,13 +18,17 @@ export function tellReady(port: number): void {
 
 /**
  * Stops the process cleanly on SIGTERM and SIGINT: exit code 0 when `stop` is done, 1 where it fails or a second
- * signal asks for haste.
+ * signal asks for haste. One Ctrl-C comes twice where npm passes on what the terminal has sent to everybody already,
+ * so a signal within two seconds of the first is the same wish.
  */
 export function stopOnSignals(stop: () => Promise<void>): void {
-  let stopping = false;
+  let begun: number | undefined;
   const begin = () => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (begun !== undefined) {
+      if (Date.now() - begun > SAME_WISH) process.exit(1);
+      return;
+    }
+    begun = Date.now();
     stop().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -38,6 +42,8 @@ export function stopOnSignals(stop: () => Promise<void>): void {
   process.on('SIGTERM', begin);
   process.on('SIGINT', begin);
 }
+
+const SAME_WISH = 2_000;
 
 export interface ReadyMessage {
   ready: true;

@@ -43,12 +43,15 @@ export interface TableBinding {
   kind: 'table';
   /**
    * The graph takes one value `X` of this dtype and `[rows, columns]`, whether the request sends it or a tensor a column.
-   * Absent: it takes each column as a value of its own.
+   * Absent: it takes each column as a value of its own, called {@link COLUMN_PREFIX} and the column's name.
    */
   matrix?: { dtype: 'FP32' | 'FP64'; columns: number };
   /** Infinite numbers (after the cast to the input's dtype) are refused, as the model's library does. */
   finite?: boolean;
 }
+
+/** What the names of columns begin with inside the graph, where an output might have the name of a column. */
+export const COLUMN_PREFIX = 'column/';
 
 export type ProgramNode = KernelNode | ForestNode | OnnxNode;
 

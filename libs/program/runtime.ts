@@ -4,7 +4,14 @@ import { loadForest } from './forest.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
 import { parseProgram } from './parse-program.js';
 import { ProgramError } from './program-error.js';
-import type { Binding, ForestNode, KernelNode, OnnxNode, Program } from './program.js';
+import {
+  COLUMN_PREFIX,
+  type Binding,
+  type ForestNode,
+  type KernelNode,
+  type OnnxNode,
+  type Program,
+} from './program.js';
 import type { Signature, Tensor } from './tensor.js';
 import { WeightsReader } from './weights.js';
 
@@ -113,11 +120,11 @@ function fail(pointer: string, message: string): never {
   throw ProgramError.program(pointer, message);
 }
 
-/** What the graph calls its inputs: the matrix of a table, else what the signature does. */
+/** What the graph calls its inputs; see `Binding`. */
 function inputNames({ binding, signature }: Program): string[] {
-  return binding.kind === 'table' && binding.matrix
-    ? ['X']
-    : signature.inputs.map((input) => input.name);
+  const names = signature.inputs.map((input) => input.name);
+  if (binding.kind === 'tensors') return names;
+  return binding.matrix ? ['X'] : names.map((name) => `${COLUMN_PREFIX}${name}`);
 }
 
 async function loadNode(node: Program['nodes'][number], context: LoadContext): Promise<Step> {
@@ -253,7 +260,11 @@ class Graph implements Runtime {
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
     const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
-    this.inputs = inputNames(program).map((name) => {
+    const given =
+      program.binding.kind === 'table' && program.binding.matrix
+        ? ['X']
+        : program.signature.inputs.map((input) => input.name);
+    this.inputs = given.map((name) => {
       const { sequence = false, optional = false } = specs.get(name) ?? {};
       return { name, sequence, optional };
     });

@@ -1,4 +1,4 @@
-import { Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 export type LineageKind = 'dataset' | 'run' | 'version' | 'deployment';
 
@@ -29,7 +29,7 @@ export class LineageEdge {
 @Entity()
 @Unique(['workspace', 'name', 'digest', 'source'])
 export class Dataset {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })

@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, Unique } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn, Unique } from 'typeorm';
 import type { Signature } from '#program';
 import { RegisteredModel } from './registered-model.entity.js';
 
@@ -13,7 +13,7 @@ export type ServingVerdict = 'pending' | 'servable' | 'unsupported' | 'failed';
 @Unique(['modelId', 'version'])
 @Index(['manifestDigest'])
 export class ModelVersion {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('uuid')

@@ -1,10 +1,10 @@
-import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /** A name under which numbered versions are kept. A deleted one stays as a row, so that its history can be read by id. */
 @Entity()
 @Index(['workspace', 'name'], { unique: true, where: 'deleted_at IS NULL' })
 export class RegisteredModel {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })

@@ -79,7 +79,7 @@ export class Transport {
       if (value !== undefined) target.searchParams.set(name, String(value));
     const headers = new Headers();
     if (this.options.token) headers.set('authorization', `Bearer ${this.options.token}`);
-    if (this.options.actor) headers.set('x-slipway-actor', encodeURI(this.options.actor));
+    if (this.options.actor) headers.set('x-slipway-actor', headerText(this.options.actor));
     if (call.json !== undefined) headers.set('content-type', 'application/json');
     if (call.bytes) headers.set('content-type', 'application/octet-stream');
     for (const [name, value] of Object.entries(call.headers ?? {}))
@@ -135,6 +135,12 @@ export function failureOf(error: unknown, url: string, signal?: AbortSignal): Sl
     code: 'UNREACHABLE',
     cause: error,
   });
+}
+
+/** Headers hold bytes: text goes as UTF-8, without what a header may not have. */
+function headerText(text: string): string {
+  const bytes = new TextEncoder().encode(text.replace(/\p{Cc}/gu, ' '));
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
 }
 
 function mayRepeat(failure: SlipwayError, call: Call): boolean {

@@ -36,7 +36,7 @@ export interface CompartmentOptions {
 export interface CompartmentEnd {
   /** Goes on after "The version …". */
   reason: string;
-  /** The version that was running or loading, if any. */
+  /** The version that was running or loading, if any; absent where somebody else ended the process. */
   culprit?: string;
   frozen: boolean;
 }
@@ -156,7 +156,12 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
       for (const name of outputs) this.writer.text(name);
       this.writer.tensors(inputs);
     });
-    return answer.tensors();
+    try {
+      return answer.tensors();
+    } catch {
+      this.child.kill('answered with bytes that mean nothing');
+      throw new DomainError('UNAVAILABLE', 'The version gave an answer that cannot be read.');
+    }
   }
 
   unload(key: string): void {
@@ -237,7 +242,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
 
   private finish(end: ProcessEnd): void {
     clearInterval(this.timer);
-    const [running] = this.closed ? [] : this.pending.values();
+    const [running] = this.closed || end.fromOutside ? [] : this.pending.values();
     const culprit = running?.key;
     this.ended = { reason: end.reason, frozen: this.frozen, ...(culprit ? { culprit } : {}) };
     for (const pending of this.pending.values()) {

@@ -25,13 +25,14 @@ export function exitOf(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
 }
 
-/** Ids of the running processes whose command line has the text. Linux only. */
-export function processesWith(text: string): number[] {
+/** Ids of the running processes whose command line, or also their environment, has the text. Linux only. */
+export function processesWith(text: string, also?: 'environ'): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+        const files = also ? ['cmdline', also] : ['cmdline'];
+        return files.some((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(text));
       } catch {
         return false;
       }

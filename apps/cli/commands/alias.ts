@@ -6,9 +6,11 @@ import type { ChangeOptions } from './stages.js';
 import { changeOptions, nextOfChange, tell } from './stages.js';
 
 export function addAlias(program: Command): void {
-  const alias = program.command('alias').description('movable names of versions');
+  const alias = program
+    .command('alias')
+    .description('movable names of versions: slipway alias NAME/3 champion');
   const set = alias
-    .command('set')
+    .command('set', { isDefault: true })
     .description('give a version an alias, taking it from the one that had it')
     .argument('<reference>', 'NAME/version')
     .argument('<alias>', 'such as champion');

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { Dataset, InputExample, LogModelOptions, ModelVersion, Signature } from '#sdk';
 import { parseExact, SlipwayError } from '#sdk';
-import { UsageError } from '../failure.js';
+import { CommandError, UsageError } from '../failure.js';
 import { bytesText, note, print, printJson } from '../output.js';
 import { ProgressBar } from '../progress-bar.js';
 import { parseName, parseVersionReference } from '../reference.js';
@@ -90,6 +90,9 @@ async function log(
       const { serving } = await slipway.promote(name, logged.version, reason);
       note(`${reference} is in Production; serving: ${serving}`);
     }
+  } catch (error) {
+    if (!(error instanceof SlipwayError)) throw error;
+    throw new CommandError(error, `slipway show ${reference}${where}`);
   } finally {
     // The version exists, whatever became of its promotion.
     if (json) printJson(options.promote ? await slipway.version(name, logged.version) : checked);

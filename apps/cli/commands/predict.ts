@@ -58,7 +58,8 @@ async function predict(
     ...where,
     ...(options.output ? { outputs: options.output } : {}),
   };
-  const inputs = await readInput(text, options.input, () => slipway.inputs(name, where));
+  const source = options.input === '-' ? 'standard input' : options.input;
+  const inputs = await readInput(text, source, () => slipway.inputs(name, where));
   const prediction = await slipway.predict(name, inputs.values, { ...how, ...inputs.options });
   if (json)
     return printJson({ model: name, version: prediction.version, outputs: prediction.outputs });

@@ -11,10 +11,14 @@ import type {
 } from './onnx-model.js';
 import { elementType } from './onnx-types.js';
 
-/** What ONNX Runtime 1.30 accepts (measured); anything else it refuses late, or runs wrong. */
+/**
+ * What ONNX Runtime 1.30 accepts (measured); anything else it refuses late, or runs wrong. Below ai.onnx 7 it has kernels
+ * only for operators that have not changed since, which is all that tree models of scikit-learn need, and refuses the
+ * others by name.
+ */
 const IR_VERSIONS = { least: 3, most: 13 };
 const OPSETS = new Map([
-  ['', { name: 'ai.onnx', least: 7, most: 26 }],
+  ['', { name: 'ai.onnx', least: 1, most: 26 }],
   ['ai.onnx.ml', { name: 'ai.onnx.ml', least: 1, most: 5 }],
   ['com.microsoft', { name: 'com.microsoft', least: 1, most: 1 }],
 ]);
@@ -63,12 +67,17 @@ export function checkOnnxModel(
 }
 
 function checkOpsets(opsets: OpsetImport[], who: string): void {
-  const seen = new Set<string>();
+  const seen = new Map<string, number>();
   for (const { domain, version } of opsets) {
     const known = OPSETS.get(domain);
-    if (seen.has(domain))
-      throw new DamagedModel(`${who} imports operator set ${domain || 'ai.onnx'} twice.`);
-    seen.add(domain);
+    const before = seen.get(domain);
+    // skl2onnx lists an operator set once for each part that it joins; that is harmless while they agree.
+    if (before !== undefined && before !== version) {
+      throw new DamagedModel(
+        `${who} imports operator set ${domain || 'ai.onnx'} as version ${before} and as version ${version}.`,
+      );
+    }
+    seen.set(domain, version);
     if (known && (version < known.least || version > known.most))
       throw new UnsupportedModel(
         `${who} uses operator set ${known.name} ${version}; ${known.name} ${known.least} to ${known.most} is supported. ` +

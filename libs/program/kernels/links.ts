@@ -1,23 +1,26 @@
+import { exp32 } from './exp32.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
 
 /**
- * Functions from margins to answers. Values in FP32 are computed in float64 and rounded where the libraries' float32 code
- * rounds, so that an answer is at most one unit in the last place from theirs; values in FP64 are computed in float64.
+ * Functions from margins to answers. Values in FP32 are computed with XGBoost's steps and roundings and the exponential of
+ * the C library ({@link exp32}); values in FP64 in float64, with the exponential of the JavaScript engine, which may be one
+ * unit in the last place from the C library's.
  */
 export const links: Record<string, Kernel> = {
-  /** 1 / (1 + e^−sx); attribute `scale` = s, by default 1. */
+  /**
+   * 1 / (1 + e^−sx): attribute `scale` = s, by default 1; attribute `limit` = the largest exponent, as XGBoost has one since
+   * 1.6 so that nothing overflows.
+   */
   sigmoid: (given) => {
     const scale = given.has('scale') ? given.number('scale') : 1;
+    const limit = given.has('limit') ? Math.fround(given.number('limit')) : Infinity;
     return each(
-      (x) => 1 / (1 + Math.exp(-scale * x)),
-      (x) => {
-        const e = Math.fround(Math.exp(-Math.fround(scale * x)));
-        return 1 / Math.fround(1 + e);
-      },
+      (x) => 1 / (1 + Math.exp(Math.min(-scale * x, limit))),
+      (x) => 1 / Math.fround(1 + exp32(Math.min(-Math.fround(scale * x), limit))),
     );
   },
 
-  exp: () => each(Math.exp, Math.exp),
+  exp: () => each(Math.exp, exp32),
 
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
   'log1p-exp': () =>
@@ -47,41 +50,56 @@ export const links: Record<string, Kernel> = {
     const input = onlyInput(inputs);
     const { rows, columns } = tableShape(input);
     const source = floatsOf(input.data, 'input of softmax');
-    const round = source instanceof Float32Array ? Math.fround : same;
     const data = like(source);
     const exponentials = new Float64Array(columns);
-    for (let row = 0; row < rows; row++) {
-      softmaxRow(source, data, row * columns, exponentials, round);
-    }
+    const softmaxRow = source instanceof Float32Array ? softmaxRow32 : softmaxRow64;
+    for (let row = 0; row < rows; row++) softmaxRow(source, data, row * columns, exponentials);
     return [{ dtype: input.dtype, shape: input.shape, data }];
   },
 };
 
 type Floats = Float32Array | Float64Array;
 
-function softmaxRow(
+/** XGBoost's: exponentials in float32, their sum in float64, then rounded. */
+function softmaxRow32(
   source: Floats,
   target: Floats,
   start: number,
   exponentials: Float64Array,
-  round: (x: number) => number,
 ): void {
   const { length } = exponentials;
-  let largest = source[start] ?? 0;
-  for (let i = 1; i < length; i++) largest = Math.max(largest, source[start + i] ?? 0);
-  // The sum is kept in float64 by XGBoost and LightGBM alike, the exponentials in the dtype of the values.
+  const largest = largestOf(source, start, length);
   let sum = 0;
   for (let i = 0; i < length; i++) {
-    const exponential = round(Math.exp(round((source[start + i] ?? 0) - largest)));
+    const exponential = exp32(Math.fround((source[start + i] ?? 0) - largest));
     exponentials[i] = exponential;
     sum += exponential;
   }
-  const divisor = round(sum);
+  const divisor = Math.fround(sum);
   for (let i = 0; i < length; i++) target[start + i] = (exponentials[i] ?? 0) / divisor;
 }
 
-function same(x: number): number {
-  return x;
+function softmaxRow64(
+  source: Floats,
+  target: Floats,
+  start: number,
+  exponentials: Float64Array,
+): void {
+  const { length } = exponentials;
+  const largest = largestOf(source, start, length);
+  let sum = 0;
+  for (let i = 0; i < length; i++) {
+    const exponential = Math.exp((source[start + i] ?? 0) - largest);
+    exponentials[i] = exponential;
+    sum += exponential;
+  }
+  for (let i = 0; i < length; i++) target[start + i] = (exponentials[i] ?? 0) / sum;
+}
+
+function largestOf(source: Floats, start: number, length: number): number {
+  let largest = source[start] ?? 0;
+  for (let i = 1; i < length; i++) largest = Math.max(largest, source[start + i] ?? 0);
+  return largest;
 }
 
 function like(data: Floats): Floats {

@@ -22,6 +22,15 @@ export const shapes: Record<string, Kernel> = {
     return [{ dtype: 'INT64', shape: [rows], data }];
   },
 
+  /** The values of each row in ascending order. */
+  'sort-rows': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const data = floatsOf(input.data, 'input of sort-rows').slice();
+    for (let row = 0; row < rows; row++) data.subarray(row * columns, (row + 1) * columns).sort();
+    return [{ dtype: input.dtype, shape: input.shape, data }];
+  },
+
   /** Converts numbers to the attribute `dtype` (INT32, INT64, FP32 or FP64); fractions are cut off towards zero. */
   cast: (given) => {
     const dtype = given.oneOf('dtype', ['INT32', 'INT64', 'FP32', 'FP64']);

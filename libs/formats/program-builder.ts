@@ -1,0 +1,100 @@
+import {
+  WeightsWriter,
+  type Binding,
+  type Forest,
+  type KernelNode,
+  type Program,
+  type ProgramNode,
+  type TensorSpec,
+} from '#program';
+
+/** What a program says beside its nodes. */
+export interface ProgramFacts {
+  importer: string;
+  format: string;
+  inputs: TensorSpec[];
+  binding: Binding;
+  defaultOutputs: string[];
+}
+
+/** Puts a rowwise program together node by node. Values are named as they come, and by the output that they are in the end. */
+export class ProgramBuilder {
+  readonly weights = new WeightsWriter();
+  private readonly nodes: ProgramNode[] = [];
+  private readonly outputs: { spec: TensorSpec; value: string }[] = [];
+  private count = 0;
+
+  /** Adds a kernel node and answers the name of the value that it makes. */
+  kernel(
+    kernel: string,
+    inputs: string[],
+    given: Pick<KernelNode, 'attributes' | 'weights'> = {},
+  ): string {
+    const value = this.newValue();
+    this.nodes.push({ kind: 'kernel', kernel, inputs, outputs: [value], ...given });
+    return value;
+  }
+
+  /** Adds a forest and answers the names of its sums and of the leaves. */
+  forest(rows: string, forest: Forest): { scores: string; leaf: string } {
+    const scores = this.newValue();
+    const leaf = this.newValue();
+    this.nodes.push({ kind: 'forest', inputs: [rows], outputs: [scores, leaf], forest });
+    return { scores, leaf };
+  }
+
+  /** Makes a value an output of the program. */
+  output(spec: TensorSpec, value: string): void {
+    this.outputs.push({ spec, value });
+  }
+
+  finish({ inputs, binding, defaultOutputs, ...facts }: ProgramFacts): {
+    program: Program;
+    weights: Uint8Array;
+  } {
+    const names = new Map<string, string>();
+    for (const { spec, value } of this.outputs) {
+      const name = names.get(value);
+      if (name === undefined) names.set(value, spec.name);
+      else
+        this.nodes.push({
+          kind: 'kernel',
+          kernel: 'identity',
+          inputs: [name],
+          outputs: [spec.name],
+        });
+    }
+    const weights = this.weights.toBytes();
+    const program: Program = {
+      schemaVersion: 1,
+      ...facts,
+      signature: { inputs, outputs: this.outputs.map(({ spec }) => spec), defaultOutputs },
+      binding,
+      rowwise: true,
+      nodes: this.nodes.map((node) => renamed(node, names)),
+      weights: { size: weights.byteLength },
+      files: [],
+    };
+    return { program, weights };
+  }
+
+  private newValue(): string {
+    this.count += 1;
+    return `value/${this.count}`;
+  }
+}
+
+function renamed(node: ProgramNode, names: Map<string, string>): ProgramNode {
+  const rename = (value: string) => names.get(value) ?? value;
+  switch (node.kind) {
+    case 'kernel':
+      return { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
+    case 'forest': {
+      const [rows] = node.inputs;
+      const [scores, leaf] = node.outputs;
+      return { ...node, inputs: [rename(rows)], outputs: [rename(scores), rename(leaf)] };
+    }
+    case 'onnx':
+      return node;
+  }
+}
