@@ -163,7 +163,7 @@ export class Front {
     const refusal = this.#bodies.check(request);
     if (refusal) throw refusal;
     if (exchange.expectsContinue) exchange.response.writeContinue();
-    this.#bodies.collect(
+    exchange.releaseBody = this.#bodies.collect(
       request,
       (body) => this.#predict(exchange, target, body),
       (error) => this.#fail(exchange, error),
