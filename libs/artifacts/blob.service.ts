@@ -94,6 +94,8 @@ export class BlobService {
       throw error;
     }
     const actual = digestOf(hash);
-    return actual === digest ? undefined : `The stored bytes of ${digest} have the digest ${actual}.`;
+    return actual === digest
+      ? undefined
+      : `The stored bytes of ${digest} have the digest ${actual}.`;
   }
 }

@@ -91,9 +91,11 @@ export class GarbageCollector implements OnApplicationBootstrap, OnApplicationSh
       if (signal.aborted) return;
       try {
         const collected = await this.collect({ sweep: pass % SWEEP_EVERY === 0 });
-        if (collected.blobs + collected.uploads > 0) this.logger.info(collected, 'Collected garbage');
+        if (collected.blobs + collected.uploads > 0)
+          this.logger.info(collected, 'Collected garbage');
       } catch (err) {
-        if (!signal.aborted) this.logger.warn({ err }, 'Could not collect garbage; trying again later');
+        if (!signal.aborted)
+          this.logger.warn({ err }, 'Could not collect garbage; trying again later');
       }
     }
   }
@@ -147,7 +149,9 @@ class Pass {
 
   private async removeUploads(): Promise<void> {
     for (;;) {
-      const [rows] = await this.runner.query<[{ id: string; received: number; driver: object | null }[], number]>(
+      const [rows] = await this.runner.query<
+        [{ id: string; received: number; driver: object | null }[], number]
+      >(
         `DELETE FROM upload WHERE id IN (
            SELECT id FROM upload WHERE ${givenUp} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)
          RETURNING id, received, store_state->'driver' AS driver`,
@@ -264,16 +268,20 @@ const unneeded = `b.kept_until <= now() + make_interval(secs => ${KEEP_SECONDS}:
 const givenUp = `touched_at <= now() - make_interval(secs => $1::float8)`;
 
 async function lock(runner: QueryRunner): Promise<void> {
-  for (const begun = Date.now(); ; ) {
+  for (const begun = Date.now(); ;) {
     const [row] = await runner.query<{ taken: boolean }[]>(
       `SELECT pg_try_advisory_lock($1) AS taken`,
       [COLLECTOR_LOCK],
     );
     if (row?.taken) return;
     if (Date.now() - begun > PATIENCE * 1000) {
-      throw new DomainError('CONFLICT', 'Garbage is being collected already; try again when that has ended.', {
-        retryAfter: PATIENCE,
-      });
+      throw new DomainError(
+        'CONFLICT',
+        'Garbage is being collected already; try again when that has ended.',
+        {
+          retryAfter: PATIENCE,
+        },
+      );
     }
     await sleep(200);
   }

@@ -11,7 +11,10 @@ export type StoreSettings = Pick<
 
 type Place = Config['artifactStore'];
 type Drivers = {
-  [Kind in Place['kind']]: (place: Extract<Place, { kind: Kind }>, settings: StoreSettings) => ArtifactStore;
+  [Kind in Place['kind']]: (
+    place: Extract<Place, { kind: Kind }>,
+    settings: StoreSettings,
+  ) => ArtifactStore;
 };
 
 /** One entry a driver: what `ARTIFACT_STORE` names, and how to make it. */

@@ -145,7 +145,10 @@ export class UploadRows {
     });
   }
 
-  private async holds(statement: { name: string; text: string }, values: unknown[]): Promise<boolean> {
+  private async holds(
+    statement: { name: string; text: string },
+    values: unknown[],
+  ): Promise<boolean> {
     return (await this.pool.row(statement, values)) !== undefined;
   }
 }

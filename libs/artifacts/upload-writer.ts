@@ -3,7 +3,13 @@ import type { Readable } from 'node:stream';
 import { DomainError } from '#platform';
 import type { SavedStaging, Staging } from './artifact-store.js';
 import { digestOf, type Digest } from './digest.js';
-import { LEASE_SECONDS, noUpload, type UploadRow, type UploadRows, type Verified } from './upload-rows.js';
+import {
+  LEASE_SECONDS,
+  noUpload,
+  type UploadRow,
+  type UploadRows,
+  type Verified,
+} from './upload-rows.js';
 
 interface WriterOptions {
   id: string;
@@ -63,7 +69,9 @@ export class UploadWriter {
     };
     content.once('close', gone);
     try {
-      await this.staging.append(this.pass(content, length, hash), (saved) => this.checkpoint(saved));
+      await this.staging.append(this.pass(content, length, hash), (saved) =>
+        this.checkpoint(saved),
+      );
     } finally {
       content.removeListener('close', gone);
     }
@@ -73,7 +81,10 @@ export class UploadWriter {
     if (came > 0) this.verified = undefined;
     if (this.isCut || length === Infinity || came === length) return;
     await this.save();
-    throw DomainError.invalid('', `Content-Range promised ${length} bytes, but ${came} came; these are kept.`);
+    throw DomainError.invalid(
+      '',
+      `Content-Range promised ${length} bytes, but ${came} came; these are kept.`,
+    );
   }
 
   /** Acknowledges all bytes so far. */
@@ -84,9 +95,13 @@ export class UploadWriter {
   /** @throws DomainError where the bytes ended before their end; nobody is there any more to hear it */
   throwIfCut(): void {
     if (!this.isCut) return;
-    throw new DomainError('INVALID_ARGUMENT', `The connection ended early; ${this.received} bytes are kept.`, {
-      cause: this.cause,
-    });
+    throw new DomainError(
+      'INVALID_ARGUMENT',
+      `The connection ended early; ${this.received} bytes are kept.`,
+      {
+        cause: this.cause,
+      },
+    );
   }
 
   /** The digest of all bytes so far, from the store where no hash has seen them all. */
@@ -120,11 +135,17 @@ export class UploadWriter {
     this.settle();
   }
 
-  private async *pass(content: Readable, length: number, hash: Hash | undefined): AsyncGenerator<Buffer> {
+  private async *pass(
+    content: Readable,
+    length: number,
+    hash: Hash | undefined,
+  ): AsyncGenerator<Buffer> {
     let came = 0;
     try {
       // Refusing the rest must not destroy the connection that the refusal is to be sent on.
-      for await (const chunk of content.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      for await (const chunk of content.iterator({
+        destroyOnReturn: false,
+      }) as AsyncIterable<Buffer>) {
         this.holding(!this.lost);
         came += chunk.length;
         if (came > length) {

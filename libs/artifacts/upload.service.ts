@@ -79,7 +79,11 @@ export class UploadService {
    * Appends the last bytes, if any, and makes the blob. When this has returned, the blob survives every crash.
    * @throws DomainError as {@link append}; DIGEST_MISMATCH, after which the upload is gone and nothing is stored
    */
-  async finish(id: string, digest: string, part?: UploadPart): Promise<{ digest: Digest; size: number }> {
+  async finish(
+    id: string,
+    digest: string,
+    part?: UploadPart,
+  ): Promise<{ digest: Digest; size: number }> {
     const wanted = parseDigest(digest);
     return this.writing(id, async (writer) => {
       if (part) await receive(writer, part, { last: true });
@@ -97,12 +101,17 @@ export class UploadService {
   }
 
   /** Stores our own bytes, whose digest nobody knows yet. */
-  async put(content: Readable | Buffer, context: RequestContext): Promise<{ digest: Digest; size: number }> {
+  async put(
+    content: Readable | Buffer,
+    context: RequestContext,
+  ): Promise<{ digest: Digest; size: number }> {
     const { id } = await this.begin(context);
     try {
       return await this.writing(id, async (writer) => {
         // An empty Buffer is the end of a stream to Readable.from.
-        const stream = Buffer.isBuffer(content) ? Readable.from(content.length ? [content] : []) : content;
+        const stream = Buffer.isBuffer(content)
+          ? Readable.from(content.length ? [content] : [])
+          : content;
         await receive(writer, { content: stream }, { last: true });
         const blob = { digest: await writer.digest(), size: writer.size };
         await writer.publish(blob);
@@ -132,7 +141,12 @@ export class UploadService {
     const row = await this.lease(id, owner);
     const kept = this.hashes.get(id);
     this.hashes.delete(id);
-    const hash = row.received === 0 ? createHash('sha256') : kept?.received === row.received ? kept.hash : undefined;
+    const hash =
+      row.received === 0
+        ? createHash('sha256')
+        : kept?.received === row.received
+          ? kept.hash
+          : undefined;
     const staging = this.store.stage(id, row.store_state.driver && savedOf(row));
     const writer = new UploadWriter(this.rows, { id, owner, row, staging, hash });
     this.writers.set(id, writer);
@@ -172,7 +186,11 @@ async function settling(writer: UploadWriter): Promise<boolean> {
   return writer.isCut ? settled : false;
 }
 
-async function receive(writer: UploadWriter, part: UploadPart, { last = false } = {}): Promise<void> {
+async function receive(
+  writer: UploadWriter,
+  part: UploadPart,
+  { last = false } = {},
+): Promise<void> {
   const { start = writer.received } = part;
   if (start !== writer.received) {
     throw new DomainError(
