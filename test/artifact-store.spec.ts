@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { FolderArtifactStore, openArtifactStore } from '#artifacts';
+import { readConfig } from '#platform';
 import { artifactStoreContract, chunked, commit } from './artifact-store.contract.js';
 import { ownBucket, s3At, s3IsThere } from './support/s3.js';
 
@@ -27,7 +28,9 @@ artifactStoreContract(
 );
 
 if (s3IsThere('the contract of the S3 driver')) {
-  artifactStoreContract('S3ArtifactStore', async () => openArtifactStore(await ownBucket()));
+  artifactStoreContract('S3ArtifactStore', async () =>
+    openArtifactStore(readConfig(await ownBucket())),
+  );
 } else {
   it.skip('S3ArtifactStore keeps the ArtifactStore contract (TEST_S3_ENDPOINT is not set)', () => {});
 }
@@ -85,12 +88,4 @@ describe('S3ArtifactStore without a store', () => {
     for (const socket of sockets) socket.destroy();
     silent.close();
   }, 15_000);
-});
-
-describe('openArtifactStore', () => {
-  it('refuses a scheme that no driver has', () => {
-    expect(() => openArtifactStore({ ARTIFACT_STORE: 'ftp://somewhere' })).toThrow(
-      'must be file://… or s3://…',
-    );
-  });
 });

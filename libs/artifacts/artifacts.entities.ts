@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 
 /** Bytes that are in the store, by their digest. The row is written after the bytes, and removed before them. */
 @Entity()
@@ -9,12 +9,12 @@ export class Blob {
   @Column('bigint')
   size: number;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 
   /** Until then a blob stays that nothing refers to. */
   @Index()
-  @Column('timestamptz', { precision: 3 })
+  @Column({ type: 'timestamptz', precision: 3 })
   keptUntil: Date;
 }
 
@@ -31,7 +31,7 @@ export class BlobReference {
   @PrimaryColumn('text')
   owner: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 
   @ManyToOne(() => Blob)
@@ -42,7 +42,7 @@ export class BlobReference {
 /** Content on its way to become a blob; see {@link UploadService}. */
 @Entity()
 export class Upload {
-  @PrimaryColumn('uuid', { default: () => 'gen_random_uuid()' })
+  @PrimaryGeneratedColumn('uuid')
   id: string;
 
   @Column('text', { default: 'default' })
@@ -59,11 +59,11 @@ export class Upload {
   @Column('text')
   createdBy: string;
 
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   createdAt: Date;
 
   @Index()
-  @Column('timestamptz', { precision: 3, default: () => 'now()' })
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
   touchedAt: Date;
 }
 

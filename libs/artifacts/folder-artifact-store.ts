@@ -128,7 +128,8 @@ class StagedFile implements Staging {
 
   async save(): Promise<SavedStaging> {
     if (this.saved !== this.size) {
-      const file = await reachable(() => open(this.path, 'r+'));
+      const file = await ifPresent(open(this.path, 'r+'));
+      if (!file) throw contentLost();
       try {
         await this.sync(file, this.size);
       } finally {
@@ -140,23 +141,25 @@ class StagedFile implements Staging {
 
   async read(): Promise<Readable> {
     const stream = await openFile(this.path, 'an upload', { length: this.saved });
-    if (!stream) throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+    if (!stream) throw contentLost();
     return stream;
   }
 
-  async commit(digest: Digest): Promise<void> {
+  async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
     const target = this.target(digest);
+    // An upload of no bytes has no file yet.
+    if (this.size === 0) await (await reachable(() => this.openAtEnd())).close();
+    const file = await ifPresent(open(this.path, 'r+'));
+    if (!file) return this.wasCommitted(target);
+    try {
+      await reachable(() => file.truncate(this.size));
+      await this.sync(file, this.size);
+    } finally {
+      await file.close();
+    }
+    // When the file has moved, nothing but this says how much of it there was.
+    await checkpoint({ received: this.saved, state: {} });
     await reachable(async () => {
-      // An upload of no bytes has no file yet.
-      if (this.size === 0) await (await open(this.path, 'w')).close();
-      const file = await ifPresent(open(this.path, 'r+'));
-      if (!file) return this.wasCommitted(target);
-      try {
-        await file.truncate(this.size);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
       if (await mkdir(dirname(target), { recursive: true }))
         await syncFolder(dirname(dirname(target)));
       await rename(this.path, target);
@@ -171,7 +174,7 @@ class StagedFile implements Staging {
   private async wasCommitted(target: string): Promise<void> {
     const found = await ifPresent(stat(target));
     if (found?.size === this.size) return;
-    throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+    throw contentLost();
   }
 
   /** The name of a new file is made durable with it: acknowledged bytes in a nameless file would be lost bytes. */
@@ -186,7 +189,7 @@ class StagedFile implements Staging {
       await present.close();
     }
     if (this.size > 0) {
-      throw DomainError.notFound('The content of the upload', 'Begin a new upload.');
+      throw contentLost();
     }
     await mkdir(dirname(this.path), { recursive: true });
     const file = await open(this.path, 'w');
@@ -263,6 +266,11 @@ async function openFile(
   return new ExactStream(stream, length, what);
 }
 
+/** Given up by another request, or taken away by somebody. */
+function contentLost(): DomainError {
+  return DomainError.notFound('The content of the upload', 'Begin a new upload.');
+}
+
 async function entries(folder: string): Promise<Dirent[]> {
   return (await ifPresent(readdir(folder, { withFileTypes: true }))) ?? [];
 }
@@ -306,5 +314,5 @@ async function reachable<T>(act: () => Promise<T>): Promise<T> {
 }
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && 'syscall' in error;
+  return typeof error === 'object' && error !== null && 'code' in error && 'syscall' in error;
 }

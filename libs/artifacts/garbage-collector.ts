@@ -1,11 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Injectable,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource, type QueryRunner } from 'typeorm';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { DomainError, Logger } from '#platform';
 import { ArtifactStore, type StoredBlob } from './artifact-store.js';
 import { KEEP_SECONDS } from './blob-references.js';
@@ -120,6 +120,10 @@ class Pass {
     this.sweep = sweep;
   }
 
+  private get manager(): EntityManager {
+    return this.runner.manager;
+  }
+
   async run(): Promise<Collected> {
     if (this.dryRun) await this.count();
     else {
@@ -134,11 +138,11 @@ class Pass {
   }
 
   private async count(): Promise<void> {
-    const [blobs] = await this.runner.query<{ count: number; bytes: number }[]>(
+    const [blobs] = await this.manager.query<{ count: number; bytes: number }[]>(
       `SELECT count(*)::int AS count, coalesce(sum(size), 0)::float8 AS bytes FROM blob b WHERE ${unneeded}`,
       [this.grace],
     );
-    const [uploads] = await this.runner.query<{ count: number; bytes: number }[]>(
+    const [uploads] = await this.manager.query<{ count: number; bytes: number }[]>(
       `SELECT count(*)::int AS count, coalesce(sum(received), 0)::float8 AS bytes FROM upload WHERE ${givenUp}`,
       [this.uploadAge],
     );
@@ -149,7 +153,7 @@ class Pass {
 
   private async removeUploads(): Promise<void> {
     for (;;) {
-      const [rows] = await this.runner.query<
+      const [rows] = await this.manager.query<
         [{ id: string; received: number; driver: object | null }[], number]
       >(
         `DELETE FROM upload WHERE id IN (
@@ -181,11 +185,11 @@ class Pass {
   /** Locks first and looks for references after it: the second statement sees what was committed before the lock. */
   private async removeRows(): Promise<{ digest: Digest; size: number }[]> {
     return this.inTransaction(async () => {
-      const found = await this.runner.query<{ digest: Digest }[]>(
+      const found = await this.manager.query<{ digest: Digest }[]>(
         `SELECT digest FROM blob b WHERE ${unneeded} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED`,
         [this.grace],
       );
-      const [removed] = await this.runner.query<[{ digest: Digest; size: number }[], number]>(
+      const [removed] = await this.manager.query<[{ digest: Digest; size: number }[], number]>(
         `DELETE FROM blob b WHERE digest = ANY($2) AND ${unneeded} RETURNING digest, size`,
         [this.grace, found.map(({ digest }) => digest)],
       );
@@ -196,8 +200,8 @@ class Pass {
   /** @returns false where the bytes are needed after all */
   private async removeBytes(digest: Digest): Promise<boolean> {
     return this.inTransaction(async () => {
-      await this.runner.query(lockDigest, [digest]);
-      const needed = await this.runner.query<unknown[]>(
+      await this.manager.query(lockDigest, [digest]);
+      const needed = await this.manager.query<unknown[]>(
         `SELECT 1 FROM blob WHERE digest = $1
          UNION ALL SELECT 1 FROM upload WHERE store_state->'verified'->>'digest' = $1 LIMIT 1`,
         [digest],
@@ -223,7 +227,7 @@ class Pass {
   }
 
   private async removeUnknown(blobs: StoredBlob[]): Promise<void> {
-    const known = await this.runner.query<{ digest: string }[]>(
+    const known = await this.manager.query<{ digest: string }[]>(
       `SELECT digest FROM blob WHERE digest = ANY($1)`,
       [blobs.map(({ digest }) => digest)],
     );
@@ -240,7 +244,7 @@ class Pass {
     for await (const { id, saved, modifiedAt } of this.store.listStaged()) {
       if (this.signal.aborted) return;
       if (modifiedAt.getTime() > old) continue;
-      const known = await this.runner.query<unknown[]>(`SELECT 1 FROM upload WHERE id = $1`, [id]);
+      const known = await this.manager.query<unknown[]>(`SELECT 1 FROM upload WHERE id = $1`, [id]);
       if (known.length > 0) continue;
       if (!this.dryRun) await this.store.stage(id, saved).discard();
       this.collected.uploads += 1;
@@ -269,7 +273,7 @@ const givenUp = `touched_at <= now() - make_interval(secs => $1::float8)`;
 
 async function lock(runner: QueryRunner): Promise<void> {
   for (const begun = Date.now(); ;) {
-    const [row] = await runner.query<{ taken: boolean }[]>(
+    const [row] = await runner.manager.query<{ taken: boolean }[]>(
       `SELECT pg_try_advisory_lock($1) AS taken`,
       [COLLECTOR_LOCK],
     );

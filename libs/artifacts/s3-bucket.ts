@@ -107,8 +107,6 @@ export class S3Bucket {
       response.destroy();
       throw outage(new Error(`${headers.range} was answered with status ${response.statusCode}`));
     }
-    // From here the reader sets the pace, and watches for silence by itself.
-    response.setTimeout(0);
     return { body: response, length: length ?? Number(response.headers['content-length']) };
   }
 
@@ -258,8 +256,7 @@ export class S3Bucket {
 }
 
 /**
- * `http.request` that gives up when nothing moves; the client has no such setting. Node reports a timeout only when a
- * write has stood still between two of them, hence the shorter one for writing.
+ * `http.request` that gives up when nothing moves; the client has no such setting.
  * @param silence milliseconds to wait for the answer after everything is sent
  */
 function impatient(secure: boolean, silence: number): Pick<typeof http, 'request'> {
@@ -267,37 +264,46 @@ function impatient(secure: boolean, silence: number): Pick<typeof http, 'request
     options: http.RequestOptions,
     answer?: (response: http.IncomingMessage) => void,
   ) => {
-    // As an option it counts while connecting, too; `setTimeout` alone begins after it.
+    // As an option it counts while connecting, too. Node reports a write only when it stood still for two such spans.
     const sent = (secure ? https : http).request({ ...options, timeout: STANDSTILL }, answer);
-    let sentAt: number | undefined;
-    sent.once('finish', () => {
-      sentAt = Date.now();
-    });
+    const giveUp = (): void => {
+      sent.destroy(new Error('no answer in time'));
+    };
+    let waiting: NodeJS.Timeout | undefined;
     sent.on('timeout', () => {
-      const left = sentAt === undefined ? 0 : sentAt + silence - Date.now();
-      if (left > 0) sent.setTimeout(left);
-      else sent.destroy(new Error('no answer in time'));
+      if (!sent.writableFinished) giveUp();
     });
+    sent.once('finish', () => {
+      waiting = setTimeout(giveUp, silence);
+    });
+    sent.once('response', (response) => {
+      // The content of an object may take its time; whoever reads it watches for silence.
+      if (options.method === 'GET' && !options.path?.includes('?')) clearTimeout(waiting);
+      else response.once('close', () => clearTimeout(waiting));
+    });
+    sent.once('close', () => clearTimeout(waiting));
     return sent;
   };
   return { request: request as typeof http.request };
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 }
+
+const passingCodes = new Set([
+  'SlowDown',
+  'InternalError',
+  'ServiceUnavailable',
+  'RequestTimeout',
+  'OperationAborted',
+  // None of our keys is a folder: versitygw says so of a key that another request is just deleting.
+  'ExistingObjectIsDirectory',
+]);
 
 /** Whether the same request may well succeed a moment later. */
 function isPassing(code: string, error: unknown): boolean {
-  if (error instanceof S3Error) {
-    return [
-      'SlowDown',
-      'InternalError',
-      'ServiceUnavailable',
-      'RequestTimeout',
-      'OperationAborted',
-    ].includes(code);
-  }
+  if (error instanceof S3Error) return passingCodes.has(code);
   if (['ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'EAI_AGAIN'].includes(code)) return true;
   return error instanceof Error && error.message.includes('Retryable HTTP status');
 }

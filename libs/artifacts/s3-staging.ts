@@ -7,8 +7,8 @@ import { ExactStream } from './exact-stream.js';
 import type { S3Bucket, S3Multipart } from './s3-bucket.js';
 
 /** All parts but the last have this size, because some stores (R2) demand it. */
-export const PART_SIZE = 16 * 1024 * 1024;
-/** S3's own bound: a blob has at most 156 GiB. */
+export const PART_SIZE = 8 * 1024 * 1024;
+/** S3's own bound: a blob has at most 78 GiB. */
 const MAX_PARTS = 10_000;
 const COPIES_AT_ONCE = 4;
 
@@ -119,7 +119,7 @@ export class S3Staging implements Staging {
     if (this.size >= MAX_PARTS * this.state.partSize) {
       throw new DomainError(
         'PAYLOAD_TOO_LARGE',
-        'A blob in this store has at most 156 GiB: split the file.',
+        'A blob in this store has at most 78 GiB: split the file.',
       );
     }
     this.tail ??= this.spare ?? Buffer.allocUnsafeSlow(this.state.partSize);
@@ -167,11 +167,11 @@ export class S3Staging implements Staging {
     this.state.parts[index] = name;
   }
 
-  /** Only after a checkpoint: until then the short part is the one that counts. A failure leaves it to `discard`. */
+  /** Only after a checkpoint: until then the short part is the one that counts. */
   private async removeReplaced(): Promise<void> {
     const { replaced } = this.state;
     if (replaced === undefined) return;
-    await this.bucket.remove([this.prefix + replaced]).catch(() => undefined);
+    await this.bucket.remove([this.prefix + replaced]);
     delete this.state.replaced;
   }
 

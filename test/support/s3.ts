@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'minio';
-import { S3ArtifactStore, type StoreSettings } from '#artifacts';
+import { S3ArtifactStore } from '#artifacts';
 
 const endpoint = process.env.TEST_S3_ENDPOINT;
 const accessKey = process.env.TEST_S3_ACCESS_KEY ?? 'testkey';
@@ -15,8 +15,8 @@ export function s3IsThere(what: string): boolean {
   return false;
 }
 
-/** Settings that name a new, empty bucket of the test server. */
-export async function ownBucket(): Promise<StoreSettings> {
+/** Environment variables that name a new, empty bucket of the test server. */
+export async function ownBucket(): Promise<Record<string, string>> {
   if (!endpoint) throw new Error('TEST_S3_ENDPOINT is not set');
   const { hostname, port } = new URL(endpoint);
   const client = new Client({
