@@ -38,10 +38,6 @@ export function checkAlias(alias: string, pointer = '/alias'): string {
     : /^(latest|v\d+)$/i.test(alias)
       ? 'is reserved: "latest" and "v" with digits already name versions'
       : undefined;
-  if (fault)
-    throw DomainError.invalid(
-      pointer,
-      `The alias ${JSON.stringify(alias.slice(0, 300))} ${fault}.`,
-    );
+  if (fault) throw DomainError.invalid(pointer, `The alias ${JSON.stringify(alias.slice(0, 300))} ${fault}.`);
   return alias;
 }

@@ -30,11 +30,7 @@ async function sourceOf(model: Uint8Array): Promise<ProgramSource> {
   const program: unknown = JSON.parse(
     readFileSync(join(result.programFolder, 'program.json'), 'utf8'),
   );
-  return {
-    program,
-    weights: join(result.programFolder, 'weights.bin'),
-    files: { 'model.onnx': file },
-  };
+  return { program, weights: join(result.programFolder, 'weights.bin'), files: { 'model.onnx': file } };
 }
 
 const floats = (name: string, ...data: number[]): Tensor => ({
@@ -172,9 +168,7 @@ describe('compartments', () => {
     const died = Date.now();
     expect((await retried)[0]?.data).toEqual(Float32Array.of(2));
     const replaced = Date.now() - died;
-    process.stderr.write(
-      `killed by SIGFPE: the other version answered again after ${replaced} ms\n`,
-    );
+    process.stderr.write(`killed by SIGFPE: the other version answered again after ${replaced} ms\n`);
     expect(replaced).toBeLessThan(2_000);
     expect(quarantined[0]?.key).toBe('bad');
     expect(quarantined[0]?.reason).toMatch(/^was killed by SIGFPE/);
@@ -199,10 +193,7 @@ describe('compartments', () => {
     const [before] = pool.compartments;
     await expect(
       runtime.run([floats('x', 1), integers('shape', 2n ** 20n, 2n ** 18n)], ['y']),
-    ).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
-      message: expect.stringMatching(/allocate memory/),
-    });
+    ).rejects.toMatchObject({ code: 'INVALID_INPUT', message: expect.stringMatching(/allocate memory/) });
     await expect(
       runtime.run([floats('x', 1), integers('shape', 2n ** 28n)], ['y']),
     ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
@@ -216,10 +207,7 @@ describe('compartments', () => {
     const runtime = await pool.load('v', loop, 1_000);
     process.kill(pool.compartments[0]?.pid ?? 0, 'SIGKILL');
     const from = Date.now();
-    const took = await askUntilAnswered(
-      () => runtime.run([floats('x', 1), times(1n)], ['y']),
-      from,
-    );
+    const took = await askUntilAnswered(() => runtime.run([floats('x', 1), times(1n)], ['y']), from);
     expect(took).toBeLessThan(2_000);
     expect(quarantined).toEqual([]);
   });
