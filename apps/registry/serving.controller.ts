@@ -42,7 +42,10 @@ export class ServingController {
     const to = query.to === undefined ? new Date() : new Date(query.to);
     const from = query.from === undefined ? new Date(to.getTime() - anHour) : new Date(query.from);
     if (from >= to || to.getTime() - from.getTime() > longest) {
-      throw DomainError.invalid('/from', 'The time from `from` to `to` must be positive and at most 31 days.');
+      throw DomainError.invalid(
+        '/from',
+        'The time from `from` to `to` must be positive and at most 31 days.',
+      );
     }
     const { id } = await this.models.find(context, model);
     return { items: await this.statistics.ofModel(id, from, to) };
@@ -53,7 +56,11 @@ export class ServingController {
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
   @ApiOkResponse({ type: Object })
-  infer(@Param('model') model: string, @Req() request: Request, @Res() response: Response): Promise<void> {
+  infer(
+    @Param('model') model: string,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
     return passOn(this.config, `/v2/models/${encodeURIComponent(model)}/infer`, request, response);
   }
 
