@@ -174,6 +174,7 @@ async function front(): Promise<RequestListener> {
     manager,
     counts: new RequestCounts(),
     checkAccess: checkAccess(config),
+    starting: () => false,
     metrics: async () => '',
     marker,
     version: '0',

@@ -614,32 +614,46 @@ describe('processes', () => {
     const id = await models.model('freezing');
     const program = await models.version(id, 1, stump(3, { trees: 3000 }));
     await models.follow(id, 1);
-    await models.settled(id);
-    const quarantined = () =>
-      models.query<{ reason: string }>('SELECT reason FROM quarantine WHERE program_digest = $1', [
-        program,
-      ]);
-    // A stopped process stands for one that a Program has frozen; it is in the Program nearly all the time.
-    for (let attempt = 0; attempt < 5 && !(await quarantined()).length; attempt++) {
-      const long = own.infer('freezing', Array<number>(100_000).fill(0)).catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      for (const pid of own.workers()) process.kill(pid, 'SIGSTOP');
-      await long;
-      await new Promise((resolve) => setTimeout(resolve, 500));
+    const marked = await ServingProcess.start({
+      databaseUrl,
+      dataDir: join(folder, 'marked'),
+      store,
+    });
+    try {
+      const quarantined = () =>
+        models.query<{ reason: string }>(
+          'SELECT reason FROM quarantine WHERE program_digest = $1',
+          [program],
+        );
+      const answered = () =>
+        until(async () => {
+          const answer = await marked.infer('freezing', [0, 0]).catch(() => undefined);
+          return answer?.status === 200 ? answer : undefined;
+        }, 15);
+      // A stopped process stands for one that a Program has frozen; it is in the Program nearly all the time.
+      for (let attempt = 0; attempt < 5 && !(await quarantined()).length; attempt++) {
+        await answered();
+        const long = marked
+          .infer('freezing', Array<number>(100_000).fill(0))
+          .catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        // The oldest one; a younger one is its successor.
+        process.kill(Math.min(...marked.workers()), 'SIGSTOP');
+        await long;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+      const [row] = await quarantined();
+      expect(row?.reason).toMatch(/froze its serving process/);
+      expect(values(await answered())[0]).toBeCloseTo(3);
+      const states = await until(async () => {
+        const found = await models.settled(id);
+        return found.some(({ state }) => state === 'quarantined') ? found : undefined;
+      });
+      expect(states.find(({ state }) => state === 'quarantined')?.reason).toMatch(/froze/);
+    } finally {
+      await marked.stop();
     }
-    const [row] = await quarantined();
-    expect(row?.reason).toMatch(/froze its serving process/);
-    const answer = await until(async () => {
-      const found = await own.infer('freezing', [0, 0]).catch(() => undefined);
-      return found?.status === 200 ? found : undefined;
-    });
-    expect(values(answer)[0]).toBeCloseTo(3);
-    const states = await until(async () => {
-      const found = await models.settled(id);
-      return found.some(({ state }) => state === 'quarantined') ? found : undefined;
-    });
-    expect(states.find(({ state }) => state === 'quarantined')?.reason).toMatch(/froze/);
-  }, 40_000);
+  }, 60_000);
 
   it('are replaced when they die; connections wait meanwhile', async () => {
     for (const pid of own.workers()) process.kill(pid, 'SIGKILL');
