@@ -24,7 +24,8 @@ const WANT_LEAVES = 2;
 /** More than this for one answer is refused: it would be rows × trees numbers that nobody reads. */
 const MOST_ANSWER_BYTES = 2 ** 28;
 
-const EMPTY: Value = { dtype: 'FP32', shape: [0], data: new Float32Array(0) };
+/** In place of an output that nobody asked for. */
+const NOT_WANTED: Value = { dtype: 'FP32', shape: [0], data: new Float32Array(0) };
 
 /**
  * Lays a forest out in a WebAssembly memory of its own, which never grows. `withLeaves`: whether anything may ask for
@@ -72,24 +73,28 @@ class WasmForest implements LoadedForest {
         `a forest of ${features} ${inputDtype} features was given ${width} of ${rows.dtype}`,
       );
     }
-    const perRow = wanted.leaf ? Math.max(trees, columns) : columns;
-    if (count * perRow * 8 > MOST_ANSWER_BYTES) {
+    const bytes =
+      count * (columns * this.packed.scores.BYTES_PER_ELEMENT + (wanted.leaf ? 4 * trees : 0));
+    if (bytes > MOST_ANSWER_BYTES) {
       throw ProgramError.input(
         '/outputs',
-        `${count} rows of ${perRow} numbers are too large an answer. Send fewer rows at once.`,
+        `${count} rows need an answer of ${bytes} bytes; ${MOST_ANSWER_BYTES} are allowed. Send fewer rows at once.`,
       );
     }
     const answer = this.answer(floatsOf(rows.data, 'rows of a forest'), count, wanted);
-    const scores: Value = {
-      dtype: sumDtype,
-      shape: columns === 1 ? [count] : [count, columns],
-      data: answer.scores,
-    };
-    const leaf: Value = { dtype: 'INT32', shape: [count, trees], data: answer.leaves };
-    return [wanted.scores ? scores : EMPTY, wanted.leaf ? leaf : EMPTY];
+    return [
+      answer.scores
+        ? {
+            dtype: sumDtype,
+            shape: columns === 1 ? [count] : [count, columns],
+            data: answer.scores,
+          }
+        : NOT_WANTED,
+      answer.leaves ? { dtype: 'INT32', shape: [count, trees], data: answer.leaves } : NOT_WANTED,
+    ];
   }
 
-  private answer(data: Float32Array | Float64Array, count: number, wanted: WantedOutputs) {
+  private answer(data: Float32Array | Float64Array, count: number, wanted: WantedOutputs): Answer {
     const { features, columns, trees } = this.forest;
     const { block, rows, scores, leaves } = this.packed;
     const flags = (wanted.scores ? WANT_SCORES : 0) | (wanted.leaf ? WANT_LEAVES : 0);
@@ -97,24 +102,26 @@ class WasmForest implements LoadedForest {
       rows.set(data);
       this.kernel(count, flags);
       return {
-        scores: scores.slice(0, wanted.scores ? count * columns : 0),
-        leaves: leaves.slice(0, wanted.leaf ? count * trees : 0),
+        scores: wanted.scores ? scores.slice(0, count * columns) : undefined,
+        leaves: wanted.leaf ? leaves.slice(0, count * trees) : undefined,
       };
     }
-    const allScores = scores.slice(0, 0);
-    const all = {
-      scores: wanted.scores ? sameKind(allScores, count * columns) : allScores,
-      leaves: new Int32Array(wanted.leaf ? count * trees : 0),
-    };
+    const allScores = wanted.scores ? sameKind(scores, count * columns) : undefined;
+    const allLeaves = wanted.leaf ? new Int32Array(count * trees) : undefined;
     for (let from = 0; from < count; from += block) {
       const part = Math.min(block, count - from);
       rows.set(data.subarray(from * features, (from + part) * features));
       this.kernel(part, flags);
-      if (wanted.scores) all.scores.set(scores.subarray(0, part * columns), from * columns);
-      if (wanted.leaf) all.leaves.set(leaves.subarray(0, part * trees), from * trees);
+      allScores?.set(scores.subarray(0, part * columns), from * columns);
+      allLeaves?.set(leaves.subarray(0, part * trees), from * trees);
     }
-    return all;
+    return { scores: allScores, leaves: allLeaves };
   }
+}
+
+interface Answer {
+  scores: Float32Array | Float64Array | undefined;
+  leaves: Int32Array | undefined;
 }
 
 function sameKind(data: Float32Array | Float64Array, length: number): Float32Array | Float64Array {

@@ -12,6 +12,7 @@ export {
   newData,
   type TypedArray,
 } from './dtype.js';
+export { below32, below64, floor32 } from './float-neighbours.js';
 export * from './onnx-backend.js';
 export type { BridgedSequence, OnnxBridge } from './onnx-bridge.js';
 export { onnxBackend, type OnnxRuntimeLibrary } from './onnx-graph.js';

@@ -71,6 +71,9 @@ export async function loadProgram(
 /** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
 type Slot = Value | Value[];
 
+/** All values of one run, by number; undefined: not made yet. */
+type Values = (Slot | undefined)[];
+
 /** One node, ready to run. */
 interface Step {
   readonly inputs: number[];
@@ -247,6 +250,9 @@ class Graph implements Runtime {
   readonly rowwise: boolean;
   readonly bytes: number;
   private readonly plans = new Map<string, Plan>();
+  /** What was asked last: mostly it is asked again. */
+  private last: { outputs: string[]; plan: Plan } | undefined;
+  private readonly noValues: undefined[];
   private readonly inputs: { name: string; sequence: boolean; optional: boolean }[];
 
   constructor(
@@ -260,6 +266,7 @@ class Graph implements Runtime {
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
     const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
+    this.noValues = Array.from({ length: slots.count }, () => undefined);
     const given =
       program.binding.kind === 'table' && program.binding.matrix
         ? ['X']
@@ -272,15 +279,16 @@ class Graph implements Runtime {
 
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
     const plan = this.planFor(outputs);
-    const values: (Slot | undefined)[] = Array.from({ length: this.slots.count });
-    for (const [i, { name, sequence, optional }] of this.inputs.entries()) {
+    const values: Values = this.noValues.slice();
+    this.inputs.forEach(({ name, sequence, optional }, i) => {
       values[i] = sequence
         ? inputs.filter((tensor) => isItemOf(tensor.name, name))
         : (inputs.find((tensor) => tensor.name === name) ?? (optional ? [] : undefined));
-    }
+    });
     const rest = this.runFrom(0, plan, values);
-    const answer = () => outputs.flatMap((name, i) => named(name, get(values, plan.outputs[i])));
-    return rest ? rest.then(answer) : answer();
+    return rest
+      ? rest.then(() => answerOf(plan, outputs, values))
+      : answerOf(plan, outputs, values);
   }
 
   async close(): Promise<void> {
@@ -288,11 +296,7 @@ class Graph implements Runtime {
   }
 
   /** Runs the steps from `from` on, without leaving this turn of the event loop while they are synchronous. */
-  private runFrom(
-    from: number,
-    plan: Plan,
-    values: (Slot | undefined)[],
-  ): Promise<void> | undefined {
+  private runFrom(from: number, plan: Plan, values: Values): Promise<void> | undefined {
     for (let i = from; i < plan.steps.length; i++) {
       const entry = plan.steps[i];
       if (!entry) break;
@@ -313,12 +317,18 @@ class Graph implements Runtime {
   }
 
   private planFor(outputs: string[]): Plan {
+    const { last } = this;
+    if (
+      last?.outputs.length === outputs.length &&
+      outputs.every((name, i) => name === last.outputs[i])
+    ) {
+      return last.plan;
+    }
     const key = outputs.join('\0');
-    const known = this.plans.get(key);
-    if (known) return known;
-    const plan = this.makePlan(outputs);
+    const plan = this.plans.get(key) ?? this.makePlan(outputs);
     if (this.plans.size >= MOST_PLANS) this.plans.clear();
     this.plans.set(key, plan);
+    this.last = { outputs: [...outputs], plan };
     return plan;
   }
 
@@ -336,12 +346,18 @@ class Graph implements Runtime {
   }
 }
 
-function get(values: (Slot | undefined)[], slot: number | undefined): Slot {
+function answerOf(plan: Plan, outputs: string[], values: Values): Tensor[] {
+  return outputs.flatMap((name, i) => named(name, get(values, plan.outputs[i])));
+}
+
+function get(values: Values, slot: number | undefined): Slot {
   const value = slot === undefined ? undefined : values[slot];
   if (!value) throw new ProgramError('INVALID_INPUT', 'an input of the program was not given');
   return value;
 }
 
-function put(values: (Slot | undefined)[], step: Step, made: Slot[]): void {
-  for (const [i, slot] of step.outputs.entries()) if (slot >= 0) values[slot] = made[i];
+function put(values: Values, step: Step, made: Slot[]): void {
+  step.outputs.forEach((slot, i) => {
+    if (slot >= 0) values[slot] = made[i];
+  });
 }

@@ -2,11 +2,13 @@ import type { UploadedFile, Verdict, ModelImporter } from '../importer.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { Part } from '../document.js';
 import { compileModel } from './compile-model.js';
-import { parseModelJson } from './model-json.js';
+import { parseModelJson } from '../model-json.js';
 import { parseUbjson } from './ubjson.js';
 
 const VERSION = '1';
 const MOST_BYTES = 2 ** 30;
+/** Of nesting; XGBoost's own models have 8. */
+const MOST_DEPTH = 64;
 /** First bytes that tell what a file is. */
 const HEAD_BYTES = 65_536;
 
@@ -75,5 +77,8 @@ async function parse({ file, kind }: Found): Promise<Part> {
     );
   }
   const bytes = await file.read();
-  return new Part(kind === 'json' ? parseModelJson(bytes) : parseUbjson(bytes), 'model');
+  return new Part(
+    kind === 'json' ? parseModelJson(bytes, MOST_DEPTH) : parseUbjson(bytes),
+    'model',
+  );
 }

@@ -1,23 +1,20 @@
-import { DamagedModel } from '../importer.js';
-
-/** Depth of nesting; XGBoost's own models have 8. */
-const MOST_DEPTH = 64;
+import { DamagedModel } from './importer.js';
 
 /**
- * Parses the JSON that XGBoost writes, which may hold `NaN`, `Infinity` and `-Infinity`: NaN becomes null. The depth is
- * checked before anything is built. Throws DamagedModel.
+ * Parses the JSON that C++ and Python libraries write, which may hold `NaN`, `Infinity` and `-Infinity`: NaN becomes null.
+ * The depth of nesting is checked before anything is built. Throws DamagedModel.
  */
-export function parseModelJson(bytes: Uint8Array): unknown {
+export function parseModelJson(bytes: Uint8Array, mostDepth: number): unknown {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new DamagedModel(
-      'The JSON is not UTF-8, or longer than a text can be (512 MiB); save the model as UBJSON.',
+      'The JSON is not UTF-8, or longer than a text can be (512 MiB); save the model in a binary format.',
     );
   }
   try {
-    return JSON.parse(withoutWords(text));
+    return JSON.parse(withoutWords(text, mostDepth));
   } catch (error) {
     if (error instanceof DamagedModel) throw error;
     throw new DamagedModel(`The file is not JSON: ${error instanceof Error ? error.message : ''}`);
@@ -32,7 +29,7 @@ const CAPITAL_N = 0x4e;
 const CAPITAL_I = 0x49;
 
 /** Writes numbers that are not JSON as numbers that are: 1e999 reads back as Infinity. */
-function withoutWords(text: string): string {
+function withoutWords(text: string, mostDepth: number): string {
   const pieces: string[] = [];
   let done = 0;
   let depth = 0;
@@ -42,8 +39,8 @@ function withoutWords(text: string): string {
       i = endOfString(text, i);
     } else if (OPENING.has(code)) {
       depth += 1;
-      if (depth > MOST_DEPTH)
-        throw new DamagedModel(`The JSON is nested more than ${MOST_DEPTH} deep.`);
+      if (depth > mostDepth)
+        throw new DamagedModel(`The JSON is nested more than ${mostDepth} deep.`);
     } else if (CLOSING.has(code)) {
       depth -= 1;
     } else if (code === CAPITAL_N && text.startsWith('NaN', i)) {
