@@ -16,14 +16,6 @@ import {
 /** Models of the fixtures that are refused, with what the reason says. There is none. */
 const REFUSED: Record<string, RegExp> = {};
 
-/** How far answers may be from the library's, in units in the last place. Margins, leaves and classes are exact. */
-const MOST_ULPS = {
-  /** The exponential is the C library's. */
-  xgboost: 0,
-  /** The exponential in float64 is the JavaScript engine's, which parts from the C library's by one unit at times. */
-  lightgbm: 2,
-};
-
 const LIMITS = { maxRows: 100_000 };
 
 async function verdictOf(path: string, bytes: Uint8Array): Promise<Verdict & { format: string }> {
@@ -66,13 +58,14 @@ function recorded(expected: Expected): Record<string, unknown[] | null | undefin
   };
 }
 
-function compare(fixture: TreeFixture, got: Tensor, want: unknown[], mostUlps: number): void {
+/** Every number is the library's, to the last bit. */
+function compare(fixture: TreeFixture, got: Tensor, want: unknown[]): void {
   const numbers = want.flat().map(numberOf);
   if (got.name === 'leaf') expect(got.data.length).toBeGreaterThanOrEqual(numbers.length);
   else expect(got.data).toHaveLength(numbers.length);
   for (const [i, number] of numbers.entries()) {
     const ulps = ulpsBetween(Number(got.data[i]), number, got.dtype);
-    if (ulps > mostUlps) {
+    if (ulps > 0) {
       throw new Error(
         `${fixture.name}, ${got.name}[${i}] is ${String(got.data[i])} where the library said ${number} (${ulps} ulps)`,
       );
@@ -108,9 +101,8 @@ describe.each(['xgboost', 'lightgbm'] as const)('%s', (library) => {
       const answers = await answer(runtime, tensorsOf(runtime, expected), outputs);
       const wanted = recorded(expected);
       for (const got of answers) {
-        const isLink = got.name === 'predict' || got.name === 'predict_proba';
         const want = wanted[got.name];
-        if (want) compare(fixture, got, want, isLink ? MOST_ULPS[library] : 0);
+        if (want) compare(fixture, got, want);
       }
       expect(outputs).toEqual(expect.arrayContaining(['predict', 'margin']));
       if (expected.leaf) expect(outputs).toContain('leaf');
