@@ -1,4 +1,4 @@
-import { request as open } from 'node:http';
+import { IncomingMessage, request as open, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Body, Controller, Get, HttpCode, Module, Param, Post, Query, Req } from '@nestjs/common';
@@ -6,14 +6,17 @@ import type { Config } from '#platform';
 import { DomainError, RawBody, Stopping } from '#platform';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Type } from 'class-transformer';
-import { IsInt, IsOptional, IsString } from 'class-validator';
-import type { IncomingMessage } from 'node:http';
+import { IsInt, IsObject, IsOptional, IsString } from 'class-validator';
+import { until } from './support/processes.js';
 import { ownSettings, startApp } from './support/server.js';
 
 class Thing {
   @IsOptional()
   @IsString()
   name?: string;
+  @IsOptional()
+  @IsObject()
+  metadata?: object;
 }
 class Page {
   @IsOptional()
@@ -21,6 +24,9 @@ class Page {
   @IsInt()
   limit?: number;
 }
+
+/** How many requests have come that wait. */
+let running = 0;
 
 @Controller('things')
 class ThingsController {
@@ -38,13 +44,23 @@ class ThingsController {
   fault(): unknown {
     throw new Error('secret reason');
   }
+  @Get('prototypes')
+  prototypes(@Req() request: IncomingMessage & { res: ServerResponse }): unknown {
+    const parentOf = (object: object) => Object.getPrototypeOf(Object.getPrototypeOf(object));
+    return {
+      request: parentOf(request) === IncomingMessage.prototype,
+      response: parentOf(request.res) === ServerResponse.prototype,
+    };
+  }
   @Get('slow')
   async slow(): Promise<unknown> {
+    running++;
     await sleep(300);
     return { slow: true };
   }
   @Get('forever')
   async forever(): Promise<unknown> {
+    running++;
     await new Promise((resolve) => this.stopping.signal.addEventListener('abort', resolve));
     return { ended: true };
   }
@@ -107,6 +123,11 @@ describe('answers', () => {
   });
 });
 
+it('node:http makes requests as Express wants them, so that no prototype changes', async () => {
+  const { body } = await app.http.get('/things/prototypes').expect(200);
+  expect(body).toEqual({ request: true, response: true });
+});
+
 describe('wrong requests', () => {
   it('get problem documents', async () => {
     problem(404, 'NOT_FOUND')(await app.http.get('/nothing'));
@@ -147,6 +168,13 @@ describe('JSON bodies', () => {
     expect(response.body.errors).toEqual([
       { pointer: '/nam', message: expect.stringContaining('"name"') },
     ]);
+  });
+
+  it('keep wide integers, and keys that objects have by themselves', async () => {
+    const body =
+      '{"metadata":{"wide":9223372036854775807,"constructor":{"prototype":1},"toString":null,"list":[[{}]]}}';
+    const { text } = await post().set('content-type', 'application/json').send(body).expect(201);
+    expect(text).toBe(body);
   });
 
   it('may be absent, whatever the content type says', async () => {
@@ -217,11 +245,11 @@ describe('JSON bodies', () => {
 
 it('closes after the running requests', async () => {
   const other = await startApp(ThingsModule, config);
-  const running = [fetch(`${other.url}/things/slow`), fetch(`${other.url}/things/forever`)];
-  await sleep(100);
+  const asked = [fetch(`${other.url}/things/slow`), fetch(`${other.url}/things/forever`)];
+  await until(() => running === 2);
   const begun = Date.now();
   await other.close();
-  const answers = await Promise.all(running.map(async (r) => (await r).json()));
+  const answers = await Promise.all(asked.map(async (r) => (await r).json()));
   expect(answers).toEqual([{ slow: true }, { ended: true }]);
   expect(Date.now() - begun).toBeLessThan(5_000);
   await expect(fetch(`${other.url}/things`)).rejects.toThrow();

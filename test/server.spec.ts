@@ -52,8 +52,8 @@ function run(env: NodeJS.ProcessEnv = {}) {
       until(() => lines.length === 2, 60_000),
       ended.then((code) => Promise.reject(new Error(`Ended with ${code}: ${errors}`))),
     ]);
-    const urls = lines.map((line) => line.split(' ').at(-1) ?? '').toSorted();
-    return { lines: lines.toSorted(), urls };
+    const [registry = '', serving = ''] = lines.toSorted();
+    return { lines: [registry, serving], registryUrl: registry.split(' ').at(-1) ?? '' };
   };
   return { child, ready, ended, errors: () => errors };
 }
@@ -74,6 +74,15 @@ describe('the server', () => {
     expect(leftovers()).toEqual([]);
   }, 60_000);
 
+  it('takes the signals of one Ctrl-C for one, in the terminal and passed on by npm', async () => {
+    const server = run();
+    await server.ready();
+    for (const signal of ['SIGINT', 'SIGINT', 'SIGTERM'] as const) server.child.kill(signal);
+    expect(await server.ended).toBe(0);
+    expect(server.errors()).toBe('');
+    expect(leftovers()).toEqual([]);
+  }, 60_000);
+
   it('leaves nothing when its process group is killed, and starts again at once', async () => {
     const first = run();
     await first.ready();
@@ -89,9 +98,9 @@ describe('the server', () => {
 
   it('starts a registry again that died, at the same port', async () => {
     const server = run();
-    const { urls } = await server.ready();
+    const { registryUrl } = await server.ready();
     const answers = () =>
-      fetch(`${urls[0]}/livez`).then(
+      fetch(`${registryUrl}/livez`).then(
         (r) => r.ok,
         () => false,
       );

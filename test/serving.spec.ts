@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compile } from '#formats';
 import type { Program } from '#program';
@@ -38,6 +38,8 @@ afterAll(async () => {
   await dropDatabase(databaseUrl);
   await rm(folder, { recursive: true, force: true });
 });
+
+const overloaded = () => (loadavg()[0] ?? 0) > 2 * availableParallelism();
 
 /** Asks for predictions on several connections until it is stopped. */
 class Load {
@@ -117,6 +119,10 @@ describe('hot loading', () => {
       expect(values(answer)).toEqual([Number(version)]);
     }
     swaps.sort((a, b) => a - b);
+    const [median = 0, slowest = 0] = [swaps[50], swaps[99]];
+    process.stdout.write(
+      `100 swaps: median ${median.toFixed(0)} ms, slowest ${slowest.toFixed(0)} ms; ${load.answers.length} requests, none failed\n`,
+    );
     expect(swaps[98]).toBeLessThan(1000);
     expect(load.answers.length).toBeGreaterThan(100);
   }, 60_000);
@@ -165,14 +171,18 @@ describe('hot loading', () => {
     const id = await models.model('late-blob');
     await models.version(id, 1, stump(41));
     await rename(store, `${store}-away`);
-    const generation = await models.follow(id, 1);
-    const early = await serving.get('/readyz');
-    await rename(`${store}-away`, store);
-    expect([200, 503]).toContain(early.status);
-    const states = await models.settled(id, generation, 15).catch((error: unknown) => error);
-    // A folder store without its folder says that the blob is not there; that is final until something changes.
-    if (states instanceof Error) throw states;
     await models.follow(id, 1);
+    const [state] = await models.settled(id);
+    expect(state).toMatchObject({ answering: null, state: 'failed' });
+    expect(state?.reason).toContain('sha256:');
+    const early = await serving.infer('late-blob', [0, 0]);
+    expect(early.status).toBe(503);
+    expect(early.headers['retry-after']).toBeTruthy();
+    await rename(`${store}-away`, store);
+    await until(async () => {
+      const answer = await serving.infer('late-blob', [0, 0]);
+      return answer.status === 200 || undefined;
+    }, 15);
     expect(await models.settled(id)).toMatchObject([{ answering: 1, state: 'ready' }]);
   }, 20_000);
 
@@ -595,9 +605,55 @@ describe('processes', () => {
         : undefined;
     }, 8);
     process.stdout.write(`frozen process replaced after ${Math.round(replaced)} ms\n`);
-    expect(replaced).toBeLessThan(3000);
+    // On a machine with more work than processors the successor takes longer to start.
+    expect(replaced).toBeLessThan(overloaded() ? 6000 : 2000);
     expect((await own.infer('asked', [0, 0])).status).toBe(200);
   }, 20_000);
+
+  it('leave their mark: the version that was running is quarantined, and goes on in a compartment', async () => {
+    const id = await models.model('freezing');
+    const program = await models.version(id, 1, stump(3, { trees: 3000 }));
+    await models.follow(id, 1);
+    const marked = await ServingProcess.start({
+      databaseUrl,
+      dataDir: join(folder, 'marked'),
+      store,
+    });
+    try {
+      const quarantined = () =>
+        models.query<{ reason: string }>(
+          'SELECT reason FROM quarantine WHERE program_digest = $1',
+          [program],
+        );
+      const answered = () =>
+        until(async () => {
+          const answer = await marked.infer('freezing', [0, 0]).catch(() => undefined);
+          return answer?.status === 200 ? answer : undefined;
+        }, 15);
+      // A stopped process stands for one that a Program has frozen; it is in the Program nearly all the time.
+      for (let attempt = 0; attempt < 5 && !(await quarantined()).length; attempt++) {
+        await answered();
+        const long = marked
+          .infer('freezing', Array<number>(100_000).fill(0))
+          .catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        // The oldest one; a younger one is its successor.
+        process.kill(Math.min(...marked.workers()), 'SIGSTOP');
+        await long;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+      const [row] = await quarantined();
+      expect(row?.reason).toMatch(/froze its serving process/);
+      expect(values(await answered())[0]).toBeCloseTo(3);
+      const states = await until(async () => {
+        const found = await models.settled(id);
+        return found.some(({ state }) => state === 'quarantined') ? found : undefined;
+      });
+      expect(states.find(({ state }) => state === 'quarantined')?.reason).toMatch(/froze/);
+    } finally {
+      await marked.stop();
+    }
+  }, 60_000);
 
   it('are replaced when they die; connections wait meanwhile', async () => {
     for (const pid of own.workers()) process.kill(pid, 'SIGKILL');

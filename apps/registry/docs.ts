@@ -12,7 +12,9 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   const info = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Slipway')
-    .setDescription('Registry and artifact API. Predictions are answered by the Open Inference Protocol V2 at `servingUrl`.')
+    .setDescription(
+      'Registry and artifact API. Predictions are answered by the Open Inference Protocol V2 at `servingUrl`.',
+    )
     .setVersion(productVersion)
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .build();
@@ -22,6 +24,8 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
 /** The generated document, browsable at `/docs` and as JSON at `/docs/openapi.json`. */
 export function mountDocs(app: NestExpressApplication): void {
   const document = JSON.parse(readFileSync(written, 'utf8')) as OpenAPIObject;
-  app.use('/docs/openapi.json', (_: unknown, response: import('express').Response) => response.json(document));
+  app.use('/docs/openapi.json', (_: unknown, response: import('express').Response) =>
+    response.json(document),
+  );
   app.use('/docs', swaggerUi.serve, swaggerUi.setup(document, { customSiteTitle: 'Slipway API' }));
 }

@@ -37,13 +37,17 @@ export class EventsController {
       response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
       response.write(': events of Slipway\n\n');
     };
-    const keepAlive = setInterval(() => response.headersSent && response.write(':\n\n'), keepAliveEvery);
+    const keepAlive = setInterval(
+      () => response.headersSent && response.write(':\n\n'),
+      keepAliveEvery,
+    );
     const opening = setTimeout(begin, 200);
     try {
       for await (const event of events) {
         begin();
         const text = `id: ${event.id}\nevent: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`;
-        if (!response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        if (!response.write(text))
+          await Promise.race([once(response, 'drain'), once(response, 'close')]);
       }
     } finally {
       clearTimeout(opening);

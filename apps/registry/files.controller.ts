@@ -68,7 +68,10 @@ export class FilesController {
     if (!found.files) throw noFile(model, version, '');
     response.setHeader('Content-Type', format === 'zip' ? 'application/zip' : 'application/x-tar');
     const filename = `${found.model}-${found.version}.${format}`;
-    response.setHeader('Content-Disposition', `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`);
+    response.setHeader(
+      'Content-Disposition',
+      `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
+    );
     response.setHeader('X-Content-Type-Options', 'nosniff');
     const archive = archiver(format, format === 'zip' ? { store: true, forceZip64: false } : {});
     // An archive cut short must not look complete: the connection is broken off instead.

@@ -35,7 +35,9 @@ export class HealthController {
     const starting = isStarting(this.config);
     const ready = database === 'ok' && store === 'ok' && !starting;
     if (!ready) response.setHeader('Retry-After', '1');
-    response.status(ready ? 200 : 503).json({ ready, database, store, ...(starting ? { starting } : {}) });
+    response
+      .status(ready ? 200 : 503)
+      .json({ ready, database, store, ...(starting ? { starting } : {}) });
   }
 
   @Get('metrics')

@@ -5,7 +5,9 @@ import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validato
 /** What every list takes. */
 export class ListQueryDto {
   @ApiProperty({ required: false, minimum: 1, maximum: 1000, default: 50 })
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value))
+  @Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
+  )
   @IsInt({ message: '$property must be a whole number from 1 to 1000' })
   @Min(1)
   @Max(1000)

@@ -1,3 +1,4 @@
+import { checkDatabase } from '#database';
 import {
   createLogger,
   endWithParent,
@@ -10,9 +11,9 @@ import { startRegistryApp } from './start.js';
 
 await runMain(async () => {
   const config = readConfig();
-  const logger = createLogger(config, 'registry');
   endWithParent();
-  const app = await startRegistryApp(config, logger);
+  await checkDatabase(config.DATABASE_URL);
+  const app = await startRegistryApp(config, createLogger(config, 'registry'));
   stopOnSignals(() => app.close());
   tellReady(app.port);
 });

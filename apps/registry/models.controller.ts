@@ -15,7 +15,13 @@ import { ModelsService } from '#registry';
 import { Asker, type RequestContext, IfMatch } from './request.js';
 import { EtagInterceptor } from './etag.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
-import { CreateModelDto, DeleteModelQueryDto, ModelDto, ModelPageDto, UpdateModelDto } from './models.dto.js';
+import {
+  CreateModelDto,
+  DeleteModelQueryDto,
+  ModelDto,
+  ModelPageDto,
+  UpdateModelDto,
+} from './models.dto.js';
 
 @ApiTags('models')
 @Controller('api/v1/models')
@@ -32,7 +38,10 @@ export class ModelsController {
 
   @Get()
   @ApiOkResponse({ type: ModelPageDto })
-  listModels(@Asker() context: RequestContext, @Query() query: ListQueryDto): Promise<ModelPageDto> {
+  listModels(
+    @Asker() context: RequestContext,
+    @Query() query: ListQueryDto,
+  ): Promise<ModelPageDto> {
     return this.models.list(context, query);
   }
 

@@ -40,7 +40,11 @@ export class UpdateModelDto {
   description?: string;
 
   /** Tags to set; `null` removes one; those not named stay. */
-  @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string', nullable: true } })
+  @ApiProperty({
+    required: false,
+    type: Object,
+    additionalProperties: { type: 'string', nullable: true },
+  })
   @IsOptional()
   @IsStringMap({ removable: true })
   tags?: Record<string, string | null>;
@@ -69,7 +73,11 @@ export class ServingSummaryDto {
   @ApiProperty({ type: Number, nullable: true })
   wanted: number | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'What every live serving process answers with' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'What every live serving process answers with',
+  })
   answering: number | null;
 
   @ApiProperty({ enum: ['none', 'loading', 'ready', 'failed', 'quarantined', 'unserved'] })
@@ -101,7 +109,11 @@ export class ModelDto {
   @ApiProperty({ type: Number, nullable: true })
   staging: number | null;
 
-  @ApiProperty({ type: Object, additionalProperties: { type: 'integer' }, example: { champion: 3 } })
+  @ApiProperty({
+    type: Object,
+    additionalProperties: { type: 'integer' },
+    example: { champion: 3 },
+  })
   aliases: Record<string, number>;
 
   @ApiProperty({ type: Number, nullable: true })

@@ -4,7 +4,12 @@ import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { type Config, contextOf, DomainError } from '#platform';
 
-const passedHeaders = ['content-type', 'content-length', 'inference-header-content-length', 'accept'];
+const passedHeaders = [
+  'content-type',
+  'content-length',
+  'inference-header-content-length',
+  'accept',
+];
 const returnedHeaders = [
   'content-type',
   'content-length',

@@ -20,10 +20,13 @@ export const Asker = createParamDecorator((_: unknown, host: ExecutionContext): 
 });
 
 /** The `If-Match` header, or undefined. */
-export const IfMatch = createParamDecorator((_: unknown, host: ExecutionContext): string | undefined =>
-  host.switchToHttp().getRequest<Request>().header('if-match'),
+export const IfMatch = createParamDecorator(
+  (_: unknown, host: ExecutionContext): string | undefined =>
+    host.switchToHttp().getRequest<Request>().header('if-match'),
 );
 
 function digestOf(request: Request): string {
-  return createHash('sha256').update(`${request.method} ${request.originalUrl}\n${writeJson(request.body ?? null)}`).digest('hex');
+  return createHash('sha256')
+    .update(`${request.method} ${request.originalUrl}\n${writeJson(request.body ?? null)}`)
+    .digest('hex');
 }

@@ -34,7 +34,9 @@ export class ServerController {
   @HttpCode(200)
   @ApiBody({ type: CollectDto, required: false })
   @ApiOkResponse({ type: CollectedDto })
-  collectGarbage(@Body() { graceSeconds = defaultGrace, dryRun = false }: CollectDto): Promise<CollectedDto> {
+  collectGarbage(
+    @Body() { graceSeconds = defaultGrace, dryRun = false }: CollectDto,
+  ): Promise<CollectedDto> {
     return this.garbage.collect({ grace: graceSeconds, dryRun });
   }
 }

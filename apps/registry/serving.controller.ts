@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config, DomainError } from '#platform';
+import { Config, DomainError, RawBody } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
 import { passOn } from './pass-on.js';
 import { Asker, type RequestContext } from './request.js';
@@ -42,21 +42,30 @@ export class ServingController {
     const to = query.to === undefined ? new Date() : new Date(query.to);
     const from = query.from === undefined ? new Date(to.getTime() - anHour) : new Date(query.from);
     if (from >= to || to.getTime() - from.getTime() > longest) {
-      throw DomainError.invalid('/from', 'The time from `from` to `to` must be positive and at most 31 days.');
+      throw DomainError.invalid(
+        '/from',
+        'The time from `from` to `to` must be positive and at most 31 days.',
+      );
     }
     const { id } = await this.models.find(context, model);
     return { items: await this.statistics.ofModel(id, from, to) };
   }
 
   @Post('infer')
+  @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
   @ApiOkResponse({ type: Object })
-  infer(@Param('model') model: string, @Req() request: Request, @Res() response: Response): Promise<void> {
+  infer(
+    @Param('model') model: string,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
     return passOn(this.config, `/v2/models/${encodeURIComponent(model)}/infer`, request, response);
   }
 
   @Post('versions/:version/infer')
+  @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
   @ApiOkResponse({ type: Object })

@@ -39,10 +39,10 @@ export class StagesController {
   rollback(
     @Asker() context: RequestContext,
     @Param('model') model: string,
-    @Body() options: RollbackDto,
+    @Body() { reason, ifCurrent, wait }: RollbackDto,
     @IfMatch() ifMatch: string | undefined,
   ): Promise<TransitionAnswerDto> {
-    return this.stages.rollback(context, model, { ...options, ifMatch });
+    return this.stages.rollback(context, model, { reason, ifCurrent, wait, ifMatch });
   }
 
   /** Who moved what, when and why, newest first; of a deleted model by its id. */

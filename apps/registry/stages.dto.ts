@@ -1,5 +1,16 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsBoolean, IsIn, IsInt, IsNumber, IsOptional, IsString, Max, MaxLength, Min, ValidateIf } from 'class-validator';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  IsOptional,
+  IsString,
+  Max,
+  MaxLength,
+  Min,
+  ValidateIf,
+} from 'class-validator';
 import { ModelDto } from './models.dto.js';
 
 const stageNames = ['Production', 'Staging', 'Archived', 'None'] as const;
@@ -64,13 +75,22 @@ export class TransitionDto {
   @ApiProperty({ type: Number, nullable: true })
   version: number | null;
 
-  @ApiProperty({ type: String, nullable: true, example: 'None', description: 'A stage, or an alias as @champion' })
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'None',
+    description: 'A stage, or an alias as @champion',
+  })
   from: string | null;
 
   @ApiProperty({ type: String, nullable: true, example: 'Production' })
   to: string | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'The version that held the stage or alias before' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'The version that held the stage or alias before',
+  })
   previousVersion: number | null;
 
   @ApiProperty()

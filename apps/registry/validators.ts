@@ -5,10 +5,16 @@ const maxKey = 250;
 const maxValue = 8000;
 
 /** An object of strings, as tags and params are. With `removable`, `null` takes an entry away. */
-export function IsStringMap({ removable = false } = {}, options?: ValidationOptions): PropertyDecorator {
+export function IsStringMap(
+  { removable = false } = {},
+  options?: ValidationOptions,
+): PropertyDecorator {
   const value = removable ? 'a string, or null to remove it' : 'a string';
-  return mapOf('isStringMap', `$property must be an object whose values are each ${value}`, options, (v) =>
-    removable && v === null ? true : typeof v === 'string' && v.length <= maxValue,
+  return mapOf(
+    'isStringMap',
+    `$property must be an object whose values are each ${value}`,
+    options,
+    (v) => (removable && v === null ? true : typeof v === 'string' && v.length <= maxValue),
   );
 }
 
@@ -18,7 +24,11 @@ export function IsMetricMap(options?: ValidationOptions): PropertyDecorator {
     'isMetricMap',
     '$property must be an object whose values are each a number, "NaN", "Infinity" or "-Infinity"',
     options,
-    (v) => (typeof v === 'number' && Number.isFinite(v)) || v === 'NaN' || v === 'Infinity' || v === '-Infinity',
+    (v) =>
+      (typeof v === 'number' && Number.isFinite(v)) ||
+      v === 'NaN' ||
+      v === 'Infinity' ||
+      v === '-Infinity',
   );
 }
 
@@ -46,7 +56,9 @@ function mapOf(
         validate: (map: unknown) =>
           isObject(map) &&
           Object.keys(map).length <= maxEntries &&
-          Object.entries(map).every(([key, v]) => key.length > 0 && key.length <= maxKey && accepts(v)),
+          Object.entries(map).every(
+            ([key, v]) => key.length > 0 && key.length <= maxKey && accepts(v),
+          ),
         defaultMessage: () =>
           `${message} (at most ${maxEntries} entries, keys of 1 to ${maxKey} characters, values of at most ${maxValue})`,
       },

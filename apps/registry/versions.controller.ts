@@ -10,7 +10,13 @@ import {
   Query,
   UseInterceptors,
 } from '@nestjs/common';
-import { ApiAcceptedResponse, ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiAcceptedResponse,
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import { CompileService, LineageService, VersionsService } from '#registry';
 import { EtagInterceptor } from './etag.interceptor.js';
 import { ListQueryDto } from './list.dto.js';

@@ -251,7 +251,11 @@ export class UpdateVersionDto {
   @MaxLength(100_000)
   description?: string;
 
-  @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string', nullable: true } })
+  @ApiProperty({
+    required: false,
+    type: Object,
+    additionalProperties: { type: 'string', nullable: true },
+  })
   @IsOptional()
   @IsStringMap({ removable: true })
   tags?: Record<string, string | null>;
@@ -272,7 +276,11 @@ export class VersionServingDto {
   @ApiProperty({ type: String, nullable: true })
   format: string | null;
 
-  @ApiProperty({ required: false, type: Object, description: 'Where golden rows were not reproduced' })
+  @ApiProperty({
+    required: false,
+    type: Object,
+    description: 'Where golden rows were not reproduced',
+  })
   difference?: unknown;
 
   @ApiProperty({ type: String, nullable: true, example: 'onnx@1' })
@@ -336,7 +344,11 @@ export class VersionDto {
   @ApiProperty()
   lineage: VersionLineageDto;
 
-  @ApiProperty({ type: [SizedFileDto], nullable: true, description: 'Null where the bytes are not held here' })
+  @ApiProperty({
+    type: [SizedFileDto],
+    nullable: true,
+    description: 'Null where the bytes are not held here',
+  })
   files: SizedFileDto[] | null;
 
   @ApiProperty({ type: String, nullable: true, description: 'Digest of the manifest' })

@@ -24,6 +24,8 @@ await runMain(async () => {
   const server = new Server(config, { demo, onGivenUp: (error) => void end(server, error) });
   stopOnSignals(() => server.stop());
   stopWithNpm();
+  // Whoever reads the lines may go away; the server stays.
+  process.stdout.on('error', () => {});
   await server.start().catch((error: unknown) => end(server, error));
 });
 

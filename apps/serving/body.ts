@@ -36,21 +36,24 @@ export class BodyCollector {
       : undefined;
   }
 
-  /** Reads the body; `done` or `failed` is called once, or neither where the client goes away. */
+  /**
+   * Reads the body. Of `done` and `failed` one is called, or neither where the client goes away; the body counts as held until
+   * `release` is called (more than once does no harm).
+   */
   collect(
     request: IncomingMessage,
     done: (body: Buffer) => void,
     failed: (error: DomainError) => void,
-  ): void {
+  ): () => void {
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
     let size = 0;
-    const free = (): void => {
+    const release = (): void => {
       this.#held -= size;
       size = 0;
     };
     const refuse = (error: DomainError): void => {
-      free();
+      release();
       request.off('data', data).off('end', end);
       // What is left is read and dropped, so that the sender gets to read the refusal.
       request.resume();
@@ -61,21 +64,15 @@ export class BodyCollector {
       this.#held += chunk.length;
       if (size > this.limit) return refuse(this.#tooLarge(`more than ${this.limit} bytes`));
       if (this.#held > this.heldLimit) {
-        return refuse(
-          new DomainError('UNAVAILABLE', 'Too many large requests at a time. Try again.', {
-            retryAfter: 1,
-          }),
-        );
+        const message = 'Too many large requests at a time. Try again.';
+        return refuse(new DomainError('UNAVAILABLE', message, { retryAfter: 1 }));
       }
       if (!first) first = chunk;
       else (more ??= [first]).push(chunk);
     };
-    const end = (): void => {
-      request.off('close', free);
-      free();
-      done(more ? Buffer.concat(more) : (first ?? Buffer.alloc(0)));
-    };
-    request.on('data', data).on('end', end).on('close', free);
+    const end = (): void => done(more ? Buffer.concat(more) : (first ?? Buffer.alloc(0)));
+    request.on('data', data).on('end', end);
+    return release;
   }
 
   #tooLarge(what: string): DomainError {

@@ -17,6 +17,8 @@ export class Exchange {
   version: LoadedVersion | undefined;
   /** What `x-slipway-version` says: the version of the model that answers, where none does that of this server. */
   answering: string | number = '';
+  /** Gives the memory of the body back; called at the end. */
+  releaseBody: (() => void) | undefined;
   /** Whether the connection ends with this answer. */
   closing = false;
 
@@ -73,6 +75,7 @@ export class Exchange {
   #end(status: number): void {
     if (this.ended) return;
     this.ended = true;
+    this.releaseBody?.();
     this.onEnd(this, status);
   }
 }

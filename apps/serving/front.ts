@@ -23,6 +23,8 @@ export interface FrontOptions {
   manager: ModelManager;
   counts: RequestCounts;
   checkAccess: AccessCheck;
+  /** Whether the server still prepares what it was asked for, so that it is not ready yet. */
+  starting(): boolean;
   /** Text of `/metrics`, over all workers. */
   metrics(): Promise<string>;
   marker: RunMarker | undefined;
@@ -93,10 +95,14 @@ export class Front {
         return exchange.json(200, serverLive());
       case 'livez':
         return exchange.json(200, { status: 'ok' });
-      case 'ready':
-        return exchange.json(this.#ready ? 200 : 503, serverReady(this.#ready));
-      case 'readyz':
-        return exchange.json(this.#ready ? 200 : 503, this.#readiness());
+      case 'ready': {
+        const ready = this.#status === 'ok';
+        return exchange.json(ready ? 200 : 503, serverReady(ready));
+      }
+      case 'readyz': {
+        const status = this.#status;
+        return exchange.json(status === 'ok' ? 200 : 503, this.#readiness(status));
+      }
       case 'metrics':
         return this.#later(exchange, this.#metrics(exchange));
       case 'model':
@@ -108,11 +114,14 @@ export class Front {
     }
   }
 
-  get #ready(): boolean {
-    return this.#options.manager.ready && !this.draining;
+  /** In one word; a request may come in with any of them. */
+  get #status(): 'ok' | 'loading' | 'starting' | 'stopping' {
+    if (this.draining) return 'stopping';
+    if (!this.#options.manager.ready) return 'loading';
+    return this.#options.starting() ? 'starting' : 'ok';
   }
 
-  #readiness(): object {
+  #readiness(status: string): object {
     const models = this.#options.manager.states.filter((state) => state.state !== 'ready');
     const waiting = models.map(({ model, state, answering, reason }) => ({
       model,
@@ -120,7 +129,7 @@ export class Front {
       answering,
       reason,
     }));
-    return { status: this.#ready ? 'ok' : this.draining ? 'stopping' : 'loading', models: waiting };
+    return { status, models: waiting };
   }
 
   async #metrics(exchange: Exchange): Promise<void> {
@@ -163,7 +172,7 @@ export class Front {
     const refusal = this.#bodies.check(request);
     if (refusal) throw refusal;
     if (exchange.expectsContinue) exchange.response.writeContinue();
-    this.#bodies.collect(
+    exchange.releaseBody = this.#bodies.collect(
       request,
       (body) => this.#predict(exchange, target, body),
       (error) => this.#fail(exchange, error),

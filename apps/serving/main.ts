@@ -1,20 +1,23 @@
-import { createLogger, notListening, readConfig, runMain } from '#platform';
+import {
+  createLogger,
+  endWithParent,
+  notListening,
+  readConfig,
+  runMain,
+  stopOnSignals,
+  tellReady,
+} from '#platform';
 import { Supervisor } from './supervisor.js';
 
 await runMain(async () => {
   const config = readConfig();
-  const log = createLogger(config, 'serving');
-  const supervisor = new Supervisor(config, log);
-  const stop = (): void => {
-    void supervisor.stop().finally(() => process.exit(0));
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
-  // Started by another process, this one ends with it.
-  process.once('disconnect', stop);
+  const logger = createLogger(config, 'serving');
+  endWithParent();
+  const supervisor = new Supervisor(config, logger);
+  stopOnSignals(() => supervisor.stop());
   const port = await supervisor.start().catch((error: NodeJS.ErrnoException) => {
     throw notListening(error, config.SERVING_PORT, config.HOST);
   });
-  process.send?.({ ready: true, port });
-  log.info({ port }, 'serving');
+  tellReady(port);
+  logger.info({ port }, 'serving');
 });

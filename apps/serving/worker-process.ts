@@ -154,7 +154,12 @@ export class WorkerProcess implements ConnectionTaker {
     forked.on('message', (message: FromWorker) => this.#heard(child, message));
     // Writing to a process that has just died fails; its end says why.
     forked.on('error', (error) => this.log.debug({ err: error, process: this.number }, 'a worker'));
-    forked.once('exit', (code, signal) => this.#ended(child, signal ?? `code ${code}`, code === 0));
+    forked.once('exit', (code, signal) => {
+      const ended = (): void => this.#ended(child, signal ?? `code ${code}`, code === 0);
+      // What it said last may not have been read yet, such as that it has a connection.
+      if (forked.connected) forked.once('disconnect', ended);
+      else ended();
+    });
     return child;
   }
 

@@ -1,14 +1,23 @@
-import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
-import { checkAccess, createLogger, Metrics, readConfig } from '#platform';
+import {
+  checkAccess,
+  type Config,
+  createLogger,
+  isStarting,
+  type Logger,
+  Metrics,
+  readConfig,
+} from '#platform';
 import {
   CompartmentPool,
+  type ManagerObserver,
   type MetricJson,
   ModelManager,
   ProgramLoader,
   RequestCounts,
   RunMarker,
 } from '#serving';
+import { DealtServer } from './dealt-server.js';
 import { Front } from './front.js';
 import { ManagerMetrics } from './manager-metrics.js';
 import type { ToWorker } from './messages.js';
@@ -19,114 +28,120 @@ import { productVersion } from './version.js';
 const MARK_DESCRIPTOR = 4;
 const BEAT_EVERY = 100;
 const COUNTS_EVERY = 2000;
-/** After a drain began, idle connections stay open this long: a request that was just sent on one is still answered. */
-const DRAIN_GRACE = 1000;
-const KEEP_ALIVE = 75_000;
 
 /** One serving process: HTTP, kernels and forests on this thread, ONNX in compartments. It knows no database. */
-function startWorker(): void {
-  const config = readConfig();
-  const log = createLogger(config, 'serving').child({ process: Number(process.argv[2]) });
-  const link = new SupervisorLink();
-  const marker = new RunMarker(MARK_DESCRIPTOR);
-  const counts = new RequestCounts();
-  const memory = Math.floor(config.SERVING_MEMORY / config.SERVING_PROCESSES);
-  const timeout = config.PREDICT_TIMEOUT;
-  const compartments = new CompartmentPool({
-    memory,
-    timeout,
-    // The key of a version begins with the digest of its Program; see ProgramLoader.
-    onQuarantine: (key, reason) =>
-      link.send({ type: 'quarantine', program: key.replace(/#.*/, ''), reason }),
-    onEnd: (end) => log.warn(end, `a compartment ${end.reason}`),
-  });
-  const metrics = new ManagerMetrics();
-  const manager = new ModelManager({
-    loader: new ProgramLoader({ files: link, compartments, marker, timeout, log }),
-    resolver: link,
-    memory,
-    log,
-    observer: {
+class Worker {
+  readonly #link = new SupervisorLink();
+  readonly #marker = new RunMarker(MARK_DESCRIPTOR);
+  readonly #counts = new RequestCounts();
+  readonly #processMetrics = new Metrics().registry;
+  readonly #managerMetrics = new ManagerMetrics();
+  readonly #compartments: CompartmentPool;
+  readonly #manager: ModelManager;
+  readonly #server: DealtServer;
+  #generation = 0;
+
+  constructor(config: Config, log: Logger) {
+    const memory = Math.floor(config.SERVING_MEMORY / config.SERVING_PROCESSES);
+    const timeout = config.PREDICT_TIMEOUT;
+    const link = this.#link;
+    const marker = this.#marker;
+    this.#compartments = new CompartmentPool({
+      memory,
+      timeout,
+      // The key of a version begins with the digest of its Program; see ProgramLoader.
+      onQuarantine: (key, reason) =>
+        link.send({ type: 'quarantine', program: key.replace(/#.*/, ''), reason }),
+      onEnd: (end) => log.warn(end, `a compartment ${end.reason}`),
+    });
+    const compartments = this.#compartments;
+    const loader = new ProgramLoader({ files: link, compartments, marker, timeout, log });
+    const observer = this.#observer();
+    this.#manager = new ModelManager({ loader, resolver: link, memory, log, observer });
+    const front = new Front({
+      config,
+      manager: this.#manager,
+      counts: this.#counts,
+      checkAccess: checkAccess(config),
+      starting: () => isStarting(config),
+      metrics: () => link.metrics(),
+      marker,
+      version: productVersion(),
+      log,
+    });
+    this.#server = new DealtServer(front);
+  }
+
+  start(): void {
+    process.on('message', (message: ToWorker, socket: Socket | undefined) => {
+      this.#told(message, socket);
+    });
+    setInterval(() => {
+      const { ready } = this.#manager;
+      this.#link.send({ type: 'beat', ready, generation: this.#generation });
+    }, BEAT_EVERY);
+    setInterval(() => this.#tellCounts(), COUNTS_EVERY);
+    this.#link.send({ type: 'started' });
+  }
+
+  #observer(): ManagerObserver {
+    const link = this.#link;
+    return {
       stateChanged: (state) => link.send({ type: 'state', state }),
       stateGone: (modelId) => link.send({ type: 'stateGone', modelId }),
       watchChanged: (versionIds) => link.send({ type: 'watch', versionIds }),
-      swapped: (_, ms) => metrics.swapped(ms),
-      loadFailed: (model, _, retry) => metrics.loadFailed(model, retry),
-    },
-  });
-  const front = new Front({
-    config,
-    manager,
-    counts,
-    checkAccess: checkAccess(config),
-    metrics: () => link.metrics(),
-    marker,
-    version: productVersion(),
-    log,
-  });
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE, noDelay: true }, front.handle);
-  server.on('checkContinue', front.handle);
-  // Connections come from the supervisor, so nothing listens here; timeouts of slow clients begin with this event only.
-  server.emit('listening');
-  const sockets = new Set<Socket>();
-  const processMetrics = new Metrics().registry;
-  let generation = 0;
-
-  const take = (connection: number, socket: Socket | undefined): void => {
-    link.send({ type: 'took', connection });
-    if (!socket) return;
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    server.emit('connection', socket);
-    socket.resume();
-  };
-  const drain = (): void => {
-    front.draining = true;
-    const end = (): void => {
-      server.closeIdleConnections();
-      if (!front.active && !sockets.size) leave();
+      swapped: (_, ms) => this.#managerMetrics.swapped(ms),
+      loadFailed: (model, _, retry) => this.#managerMetrics.loadFailed(model, retry),
     };
-    const poll = (): void => {
-      if (!sockets.size) leave();
-    };
-    setTimeout(() => setInterval(end, 20), DRAIN_GRACE);
-    setInterval(poll, 20);
-  };
-  const leave = (): void => {
-    link.send({ type: 'counts', minutes: counts.take() });
-    compartments.close();
-    process.disconnect();
-  };
+  }
 
-  process.on('message', (message: ToWorker, handle: Socket | undefined) => {
-    if (message.type === 'connection') take(message.connection, handle);
-    else if (message.type === 'answer') link.answered(message);
-    else if (message.type === 'drain') drain();
-    else if (message.type === 'desired') {
-      for (const model of message.snapshot.models)
-        generation = Math.max(generation, model.generation);
-      manager.update(message.snapshot);
-    } else {
-      void processMetrics.getMetricsAsJSON().then((own) => {
-        const all = [
-          ...(own as unknown as MetricJson[]),
-          ...counts.metrics(),
-          ...metrics.json(manager),
-        ];
-        link.send({ type: 'metrics', id: message.id, metrics: all });
-      });
+  #told(message: ToWorker, socket: Socket | undefined): void {
+    switch (message.type) {
+      case 'connection':
+        this.#link.send({ type: 'took', connection: message.connection });
+        // A client that has gone in between left no socket.
+        if (socket) this.#server.take(socket);
+        return;
+      case 'desired':
+        for (const { generation } of message.snapshot.models) {
+          this.#generation = Math.max(this.#generation, generation);
+        }
+        return this.#manager.update(message.snapshot);
+      case 'answer':
+        return this.#link.answered(message);
+      case 'metrics':
+        return void this.#tellMetrics(message.id);
+      case 'drain':
+        return void this.#leave();
     }
-  });
-  process.on('disconnect', () => process.exit(0));
-  // The supervisor says when to stop; a signal to the whole group must not cut off requests.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => undefined);
-  setInterval(() => link.send({ type: 'beat', ready: manager.ready, generation }), BEAT_EVERY);
-  setInterval(() => {
-    const minutes = counts.take();
-    if (minutes.length) link.send({ type: 'counts', minutes });
-  }, COUNTS_EVERY);
-  link.send({ type: 'started' });
+  }
+
+  #tellCounts(): void {
+    const minutes = this.#counts.take();
+    if (minutes.length) this.#link.send({ type: 'counts', minutes });
+  }
+
+  async #tellMetrics(id: number): Promise<void> {
+    const own = (await this.#processMetrics.getMetricsAsJSON()) as unknown as MetricJson[];
+    const metrics = [
+      ...own,
+      ...this.#counts.metrics(),
+      ...this.#managerMetrics.json(this.#manager),
+    ];
+    this.#link.send({ type: 'metrics', id, metrics });
+  }
+
+  async #leave(): Promise<void> {
+    await this.#server.drain();
+    this.#tellCounts();
+    this.#compartments.close();
+    process.disconnect();
+  }
 }
 
-startWorker();
+const config = readConfig();
+const log = createLogger(config, 'serving').child({ process: Number(process.argv[2]) });
+process.on('disconnect', () => process.exit(0));
+// The supervisor says when to stop; a signal to the whole group must not cut off requests.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+new Worker(config, log).start();

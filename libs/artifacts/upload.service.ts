@@ -6,7 +6,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
-import { digestOf, parseDigest, type Digest } from './digest.js';
+import { parseDigest, type Digest } from './digest.js';
 import { LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
 import { UploadWriter } from './upload-writer.js';
 

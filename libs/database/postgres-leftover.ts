@@ -31,10 +31,12 @@ export async function stopLeftover(folder: string): Promise<void> {
 
 async function leftoverOf(folder: string): Promise<number | undefined> {
   const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
-  const pid = Number.parseInt(text, 10);
-  if (!(pid > 1) || !send(pid, 0)) return undefined;
+  // Its first two lines: the process, and the folder as the process was told it, by whichever path.
+  const [id = '', told = ''] = text.split('\n');
+  const pid = Number.parseInt(id, 10);
+  if (!(pid > 1) || !told || !send(pid, 0)) return undefined;
   const command = await commandOf(pid);
-  return command.includes('postgres') && command.includes(folder) ? pid : undefined;
+  return command.includes('postgres') && command.includes(told) ? pid : undefined;
 }
 
 async function commandOf(pid: number): Promise<string> {

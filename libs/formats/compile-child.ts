@@ -2,11 +2,27 @@ import { constants } from 'node:fs';
 import { lstat, open, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize } from 'node:v8';
-import { bindInputs, bindOutputs, compareTensors, loadProgram } from '#program';
-import { ProgramError, type Runtime, type Signature, type Tensor } from '#program';
+import {
+  bindInputs,
+  bindOutputs,
+  compareTensors,
+  fromBfloat16,
+  fromFloat16,
+  loadProgram,
+  ProgramError,
+  type Difference,
+  type Runtime,
+  type Signature,
+  type Tensor,
+} from '#program';
 import { CodecError, decodeTensors } from '#protocols';
 import { endWithParent, openChannel } from './contained-child.js';
-import type { CompileProgress, CompileRequest, CompileResult } from './compiler.js';
+import type {
+  CompileProgress,
+  CompileRequest,
+  CompileResult,
+  GoldenDifference,
+} from './compiler.js';
 import {
   DamagedModel,
   UnsupportedModel,
@@ -159,12 +175,42 @@ async function runExample(
   const { rtol = 1e-5, atol = 1e-8 } = tolerance ?? {};
   const difference = compareTensors(got, wanted, { rtol, atol });
   if (!difference) return undefined;
-  const row = difference.at?.[0];
   return {
     state: 'failed',
     reason: `The golden rows are not reproduced: output "${difference.output}" ${difference.message}.`,
-    difference: row === undefined ? difference : { ...difference, row },
+    difference: detailed(difference, got, wanted),
   };
+}
+
+function detailed(difference: Difference, got: Tensor[], wanted: Tensor[]): GoldenDifference {
+  const { at, output } = difference;
+  const [row] = at ?? [];
+  if (!at) return difference;
+  const element = (tensors: Tensor[]) =>
+    elementAt(
+      tensors.find(({ name }) => name === output),
+      at,
+    );
+  return {
+    ...difference,
+    ...(row === undefined ? {} : { row }),
+    expected: element(wanted),
+    got: element(got),
+  };
+}
+
+function elementAt(tensor: Tensor | undefined, at: number[]): number | string | null {
+  if (!tensor) return null;
+  const index = at.reduce((flat, position, axis) => flat * (tensor.shape[axis] ?? 1) + position, 0);
+  const element = tensor.data[index] ?? null;
+  if (tensor.dtype === 'FP16') return fromFloat16(Number(element));
+  if (tensor.dtype === 'BF16') return fromBfloat16(Number(element));
+  if (typeof element === 'number') return Number.isFinite(element) ? element : String(element);
+  if (typeof element === 'bigint') {
+    const number = Number(element);
+    return Number.isSafeInteger(number) ? number : String(element);
+  }
+  return element === null ? null : String(element).slice(0, 200);
 }
 
 /** The outputs that are expected, items of sequences by their sequence; all of the default ones where none is named. */

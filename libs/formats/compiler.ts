@@ -33,7 +33,13 @@ export interface CompileLimits {
 }
 
 /** Where golden rows were not reproduced. */
-export type GoldenDifference = Difference & { row?: number };
+export interface GoldenDifference extends Difference {
+  /** First index of `at`. */
+  row?: number;
+  /** The two elements, where it is about one; integers beyond 2^53 and what JSON has no number for are text. */
+  expected?: number | string | null;
+  got?: number | string | null;
+}
 
 export interface CompileResult {
   state: 'servable' | 'unsupported' | 'failed';

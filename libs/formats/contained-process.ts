@@ -69,7 +69,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     });
     this.watch = setInterval(() => this.watchMemory(), WATCH_EVERY);
     this.watch.unref();
-    child.once('error', (error) => this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }));
+    child.once('error', (error) =>
+      this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }),
+    );
     child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
   }
 
@@ -96,7 +98,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   }
 
   private endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
-    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(this.errors);
+    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(
+      this.errors,
+    );
     if (outOfMemory)
       return {
         reason: `needed more than ${this.allowed()} of memory`,

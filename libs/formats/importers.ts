@@ -4,7 +4,11 @@ import { onnxImporter } from './onnx/onnx-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 
 /** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
-export const importers: readonly ModelImporter[] = [xgboostImporter, lightgbmImporter, onnxImporter];
+export const importers: readonly ModelImporter[] = [
+  xgboostImporter,
+  lightgbmImporter,
+  onnxImporter,
+];
 
 /** `format@version` of the importers that may compile a version: those of its format, or all where it names none. */
 export function importerOf(format: string | null): string[] {

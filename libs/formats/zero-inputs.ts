@@ -7,7 +7,8 @@ export function zeroInputs({ inputs }: Signature): Tensor[] {
     .map(({ name, dtype, shape: free, sequence, anyShape }) => {
       const shape = anyShape ? [1] : free.map((dim) => Math.max(dim, -dim));
       const count = elementCount(shape);
-      const data = dtype === 'BYTES' ? Array.from({ length: count }, () => '') : newData(dtype, count);
+      const data =
+        dtype === 'BYTES' ? Array.from({ length: count }, () => '') : newData(dtype, count);
       return { name: sequence ? `${name}.0` : name, dtype, shape, data };
     });
 }

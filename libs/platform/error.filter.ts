@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import { contextOf } from './context.js';
+import { writeJson } from './json.js';
 import { Logger } from './log.js';
 import { problemHeaders, problemOf } from './problem.js';
 
@@ -38,7 +39,7 @@ export function sendProblem(
     return;
   }
   if (!request.complete) giveUpBody(request, response);
-  const body = JSON.stringify(problem);
+  const body = writeJson(problem);
   for (const name of ['etag', 'cache-control', 'content-disposition']) response.removeHeader(name);
   response.writeHead(problem.status, {
     ...problemHeaders(problem),

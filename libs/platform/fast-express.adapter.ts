@@ -5,6 +5,7 @@ import {
   type ServerOptions,
   ServerResponse,
 } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import { type NestApplicationOptions, StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Application } from 'express';
@@ -15,6 +16,8 @@ const HEADERS_TIMEOUT = 20_000;
 /** Longer than the 60 s after which usual proxies give an idle connection up, so that they do it first. */
 const KEEP_ALIVE_TIMEOUT = 65_000;
 const DRAIN_TIMEOUT = 30_000;
+/** A request that was sent before its client could know is still answered. */
+const DRAIN_GRACE = 500;
 
 /**
  * Nest on Express without what makes Express slow. Express changes the prototype of every request and response, which
@@ -58,12 +61,18 @@ export class FastExpressAdapter extends ExpressAdapter {
     this.draining = true;
     const server = this.getHttpServer() as Server;
     if (!server.listening) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    const idle = setInterval(() => server.closeIdleConnections(), 50);
-    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT);
+    // Not the server's own close(), which at once closes connections on which a request may be under way.
+    const closed = new Promise<void>((resolve) => {
+      NetServer.prototype.close.call(server, () => resolve());
+    });
+    const begun = Date.now();
+    const sweep = setInterval(() => {
+      if (Date.now() - begun > DRAIN_TIMEOUT) server.closeAllConnections();
+      else if (Date.now() - begun > DRAIN_GRACE) server.closeIdleConnections();
+    }, 50);
     await closed;
-    clearInterval(idle);
-    clearTimeout(cut);
+    clearInterval(sweep);
+    server.close();
   }
 
   override reply(response: ServerResponse, body: unknown, status?: number): unknown {

@@ -32,4 +32,4 @@ export {
 } from './processes.js';
 export { isStarting, setStarting } from './starting.js';
 export { Stopping } from './stopping.js';
-export { validationPipe, validationProblem } from './validation.js';
+export { ValidateDto, validationProblem } from './validation.js';

@@ -6,7 +6,7 @@ import { JsonBody } from './json-body.js';
 import { Logger } from './log.js';
 import { Metrics } from './metrics.js';
 import { Stopping } from './stopping.js';
-import { validationPipe } from './validation.js';
+import { ValidateDto } from './validation.js';
 
 /** What every app can inject without importing a module: `Config`, `Logger`, `Metrics`, `Stopping`; JSON
  * bodies, their validation, and one shape of errors. */
@@ -23,7 +23,7 @@ export class PlatformModule {
         Stopping,
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: APP_INTERCEPTOR, useClass: JsonBody },
-        { provide: APP_PIPE, useFactory: validationPipe },
+        { provide: APP_PIPE, useClass: ValidateDto },
       ],
       exports: [Config, Logger, Metrics, Stopping],
     };

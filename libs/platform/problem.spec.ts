@@ -1,10 +1,10 @@
 import { BadRequestException, NotFoundException } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { Type } from 'class-transformer';
-import { IsInt, IsString, MaxLength, validateSync, ValidateNested } from 'class-validator';
+import { Transform, Type } from 'class-transformer';
+import { IsInt, IsObject, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { DomainError, type ErrorCode } from './errors.js';
 import { problemHeaders, problemOf, statusOf } from './problem.js';
-import { validationProblem } from './validation.js';
+import { ValidateDto } from './validation.js';
 
 const expected: Record<ErrorCode, number> = {
   INVALID_ARGUMENT: 400,
@@ -91,7 +91,7 @@ describe('errors of the database', () => {
   });
 });
 
-describe('faults that class-validator finds', () => {
+describe('a DTO', () => {
   class Inner {
     @IsInt()
     version: number;
@@ -100,36 +100,88 @@ describe('faults that class-validator finds', () => {
     @IsString()
     @MaxLength(3)
     name: string;
+    @IsOptional()
     @ValidateNested({ each: true })
     @Type(() => Inner)
-    parents: Inner[];
+    parents?: Inner[];
+    @IsOptional()
+    @ValidateNested()
+    @Type(() => Inner)
+    parent?: Inner;
+    @IsOptional()
+    @Transform(({ value }: { value: unknown }) => (value === '5' ? 5 : value))
+    @IsInt()
+    count?: number;
+    @IsOptional()
+    @IsObject()
+    metadata?: object;
   }
-  const check = (fields: object) => {
-    const options = { whitelist: true, forbidNonWhitelisted: true };
-    return validationProblem(validateSync(Object.assign(new Outer(), fields), options));
+  const check = (value: unknown) =>
+    new ValidateDto().transform(value, { type: 'body', metatype: Outer });
+  const errorsOf = async (value: unknown) => {
+    const error: unknown = await check(value).catch((e: unknown) => e);
+    return error instanceof DomainError ? error.errors : undefined;
   };
 
-  it('have JSON pointers, also inside arrays', () => {
-    const inner = Object.assign(new Inner(), { version: 'x' });
-    const { errors } = check({
-      name: 'a',
-      parents: [Object.assign(new Inner(), { version: 1 }), inner],
-    });
-    expect(errors).toEqual([
+  it('is made, with the DTOs inside it', async () => {
+    const made = await check({ name: 'a', parents: [{ version: 1 }], count: '5' });
+    expect(made).toEqual({ name: 'a', parents: [{ version: 1 }], count: 5 });
+    expect(made).toBeInstanceOf(Outer);
+    expect((made as Outer).parents?.[0]).toBeInstanceOf(Inner);
+  });
+
+  it('leaves alone what is no DTO', async () => {
+    const metadata = { constructor: { a: 1 }, toString: null, list: [[1n]] };
+    expect(((await check({ name: 'a', metadata })) as Outer).metadata).toBe(metadata);
+  });
+
+  it('tells faults with JSON pointers, also inside arrays', async () => {
+    expect(await errorsOf({ name: 'a', parents: [{ version: 1 }, { version: 'x' }] })).toEqual([
       { pointer: '/parents/1/version', message: 'must be an integer number; got "x"' },
     ]);
   });
 
-  it('name the field that was meant', () => {
-    const { errors } = check({ name: 'a', parents: [], 'na/~me': 1 });
-    expect(errors).toEqual([
-      { pointer: '/na~1~0me', message: expect.stringContaining('did you mean "name"?') },
+  it.each(['na/~me', 'constructor', 'toString', 'hasOwnProperty'])(
+    'refuses the unknown field %s, wherever it is',
+    async (key) => {
+      const pointer = key.replace('~', '~0').replace('/', '~1');
+      expect(await errorsOf({ name: 'a', [key]: 1, parents: [{ version: 1, [key]: {} }] })).toEqual(
+        [
+          {
+            pointer: `/parents/0/${pointer}`,
+            message: expect.stringContaining('Known are version'),
+          },
+          { pointer: `/${pointer}`, message: expect.stringContaining('is not a known field') },
+        ].toReversed(),
+      );
+    },
+  );
+
+  it('names the field that was meant, and what is missing', async () => {
+    expect(await errorsOf({ nam: 1 })).toEqual([
+      { pointer: '/nam', message: expect.stringContaining('did you mean "name"?') },
+      { pointer: '/name', message: expect.stringMatching(/; it is missing$/) },
+      { pointer: '/name', message: expect.stringMatching(/; it is missing$/) },
     ]);
   });
 
-  it('say what is missing', () => {
-    expect(check({ parents: [] }).errors).toEqual(
-      expect.arrayContaining([{ pointer: '/name', message: 'must be a string; it is missing' }]),
-    );
+  it('is never an array, a string or a number', async () => {
+    for (const value of [[], 'a', 1, null]) expect(await errorsOf(value)).toBeDefined();
+    for (const parents of ['a', 1, {}]) {
+      expect(await errorsOf({ name: 'a', parents })).toEqual([
+        {
+          pointer: '/parents',
+          message: expect.stringMatching(/^must be an array of objects; got/),
+        },
+      ]);
+    }
+    for (const item of [1, [], null, 'a']) {
+      expect(await errorsOf({ name: 'a', parents: [{ version: 1 }, item] })).toEqual([
+        { pointer: '/parents/1', message: expect.stringMatching(/^must be an object; got/) },
+      ]);
+    }
+    expect(await errorsOf({ name: 'a', parent: [] })).toEqual([
+      { pointer: '/parent', message: 'must be an object; got an array of 0' },
+    ]);
   });
 });

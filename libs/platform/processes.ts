@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXIT_CONFIG, EXIT_UNAVAILABLE, StartError } from './exit.js';
+import { EXIT_CONFIG, EXIT_UNAVAILABLE, explain, StartError } from './exit.js';
 import type { Logger } from './log.js';
 
 /**
@@ -16,21 +16,25 @@ export function tellReady(port: number): void {
   if (process.connected) process.send?.({ ready: true, port } satisfies ReadyMessage);
 }
 
+/** Milliseconds in which further signals are the same wish: Ctrl-C reaches npm too, which passes it on. */
+const SAME_WISH = 1_000;
+
 /**
- * Stops the process cleanly on SIGTERM and SIGINT: exit code 0 when `stop` is done, 1 where it fails or a second
- * signal asks for haste.
+ * Stops the process cleanly on SIGTERM and SIGINT: exit code 0 when `stop` is done, 1 where it fails or a later Ctrl-C
+ * asks for haste.
  */
 export function stopOnSignals(stop: () => Promise<void>): void {
-  let stopping = false;
-  const begin = () => {
-    if (stopping) process.exit(1);
-    stopping = true;
+  let begun: number | undefined;
+  const begin = (signal: string) => {
+    if (begun !== undefined) {
+      if (signal === 'SIGINT' && Date.now() - begun > SAME_WISH) process.exit(1);
+      return;
+    }
+    begun = Date.now();
     stop().then(
       () => process.exit(0),
       (error: unknown) => {
-        process.stderr.write(
-          `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-        );
+        process.stderr.write(`${explain(error)}\n`);
         process.exit(1);
       },
     );

@@ -1,25 +1,44 @@
-import { ValidationPipe } from '@nestjs/common';
-import { getMetadataStorage, type ValidationError } from 'class-validator';
+import 'reflect-metadata';
+import { type ArgumentMetadata, Injectable, type PipeTransform } from '@nestjs/common';
+import { defaultMetadataStorage } from 'class-transformer/cjs/storage.js';
+import { getMetadataStorage, validate, type ValidationError } from 'class-validator';
 import { DomainError, type FieldError } from './errors.js';
 import { nearest } from './nearest.js';
 
+type Dto = new () => object;
+
 /**
- * Checks bodies and queries against their DTO classes: a field that the class does not know is refused, every fault is
- * told with its JSON pointer.
+ * Makes DTOs from bodies and queries and checks them with class-validator. A field that a DTO does not know is refused;
+ * every fault is told with its JSON pointer. What is no DTO (maps, metadata, tensors) stays the very value that was read:
+ * class-transformer would copy it element by element, drop keys such as `toString`, and stumble over `constructor`.
  */
-export function validationPipe(): ValidationPipe {
-  return new ValidationPipe({
-    transform: true,
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    validationError: { target: true, value: true },
-    exceptionFactory: (errors) => validationProblem(errors),
-  });
+@Injectable()
+export class ValidateDto implements PipeTransform<unknown> {
+  async transform(value: unknown, { type, metatype }: ArgumentMetadata): Promise<unknown> {
+    if (type === 'custom' || !isDto(metatype)) return value;
+    const given = value ?? {};
+    if (!isObject(given))
+      throw DomainError.invalid('', 'The body must be an object with named fields.');
+    const errors: FieldError[] = [];
+    const dto = instantiate(metatype, given, '', errors);
+    const told = new Set(errors.map(({ pointer }) => pointer));
+    const found = await validate(dto, { forbidUnknownValues: false });
+    errors.push(
+      ...found
+        .flatMap((error) => fieldErrors(error, ''))
+        .filter(({ pointer }) => !told.has(pointer)),
+    );
+    if (errors.length > 0) throw invalid(errors);
+    return dto;
+  }
 }
 
 /** The faults that class-validator found, as one `INVALID_ARGUMENT`. */
 export function validationProblem(found: ValidationError[]): DomainError {
-  const errors = found.flatMap((error) => fieldErrors(error, ''));
+  return invalid(found.flatMap((error) => fieldErrors(error, '')));
+}
+
+function invalid(errors: FieldError[]): DomainError {
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   const detail = first
@@ -28,13 +47,71 @@ export function validationProblem(found: ValidationError[]): DomainError {
   return new DomainError('INVALID_ARGUMENT', detail, { errors });
 }
 
+/** A class whose fields have validation decorators. */
+function isDto(metatype: unknown): metatype is Dto {
+  return typeof metatype === 'function' && fieldsOf(metatype).length > 0;
+}
+
+/** An instance of the DTO with the fields that it knows; others, and what should be an object and is none, are faults. */
+function instantiate(dto: Dto, value: object, pointer: string, faults: FieldError[]): object {
+  const instance = new dto() as Record<string, unknown>;
+  const known = fieldsOf(dto);
+  for (const [key, given] of Object.entries(value)) {
+    const at = `${pointer}/${escaped(key)}`;
+    if (!known.includes(key)) faults.push({ pointer: at, message: unknownField(key, known) });
+    else instance[key] = transformed(dto, key, typed(dto, key, given, at, faults), value);
+  }
+  return instance;
+}
+
+/** Applies `@Type`: makes nested DTOs, and numbers from the text of a query. */
+function typed(
+  dto: Dto,
+  key: string,
+  given: unknown,
+  pointer: string,
+  faults: FieldError[],
+): unknown {
+  const type: unknown = defaultMetadataStorage.findTypeMetadata(dto, key)?.typeFunction();
+  if (type === Number && typeof given === 'string')
+    return given.trim() === '' ? given : Number(given);
+  if (!isDto(type) || given === null || given === undefined) return given;
+  const made = (item: unknown, at: string): unknown => {
+    if (isObject(item)) return instantiate(type, item, at, faults);
+    faults.push({ pointer: at, message: `must be an object; got ${excerpt(item)}` });
+    return item;
+  };
+  // class-validator would take an array for an object, and look into arrays inside arrays.
+  if (Reflect.getMetadata('design:type', dto.prototype as object, key) !== Array)
+    return made(given, pointer);
+  if (Array.isArray(given)) return given.map((item, i) => made(item, `${pointer}/${i}`));
+  faults.push({ pointer, message: `must be an array of objects; got ${excerpt(given)}` });
+  return given;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Applies `@Transform`. */
+function transformed(dto: Dto, key: string, given: unknown, obj: unknown): unknown {
+  return defaultMetadataStorage
+    .findTransformMetadatas(dto, key, 0)
+    .reduce((value, { transformFn }) => transformFn({ key, value, obj }), given);
+}
+
 function fieldErrors(error: ValidationError, parent: string): FieldError[] {
-  const pointer = `${parent}/${error.property.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-  const own = Object.entries(error.constraints ?? {}).map(([kind, message]) => ({
+  const pointer = `${parent}/${escaped(error.property)}`;
+  const own = Object.values(error.constraints ?? {}).map((message) => ({
     pointer,
-    message: kind === 'whitelistValidation' ? unknownField(error) : said(message, error),
+    message: said(message, error),
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, pointer))];
+}
+
+/** As a part of a JSON pointer (RFC 6901). */
+function escaped(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 /** What class-validator says, without the property's name, which the pointer carries, and with what came instead. */
@@ -52,16 +129,17 @@ function excerpt(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-function unknownField({ property, target }: ValidationError): string {
-  const known = target ? fieldsOf(target.constructor) : [];
-  const guess = nearest(property, known);
-  return guess === undefined
-    ? 'is not a known field'
-    : `is not a known field; did you mean "${guess}"? Known are ${known.join(', ')}`;
+function unknownField(key: string, known: string[]): string {
+  return `is not a known field; did you mean "${nearest(key, known)}"? Known are ${known.join(', ')}`;
 }
 
-function fieldsOf(dto: object): string[] {
-  if (typeof dto !== 'function') return [];
+const fields = new Map<object, string[]>();
+
+function fieldsOf(dto: Function): string[] {
+  const cached = fields.get(dto);
+  if (cached) return cached;
   const metadata = getMetadataStorage().getTargetValidationMetadatas(dto, '', false, false);
-  return [...new Set(metadata.map(({ propertyName }) => propertyName))].toSorted();
+  const names = [...new Set(metadata.map(({ propertyName }) => propertyName))].toSorted();
+  fields.set(dto, names);
+  return names;
 }

@@ -13,7 +13,10 @@ export interface CompileTask {
 const lease = '120 seconds';
 
 /** Takes the version that waits longest, by a lease; undefined where none waits. */
-export async function takeTask(dataSource: DataSource, owner: string): Promise<CompileTask | undefined> {
+export async function takeTask(
+  dataSource: DataSource,
+  owner: string,
+): Promise<CompileTask | undefined> {
   const [rows] = await dataSource.query<[CompileTask[], number]>(
     `UPDATE compile_job SET lease_owner = $1, lease_until = now() + interval '${lease}', attempts = attempts + 1
      WHERE version_id = (

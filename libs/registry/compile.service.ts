@@ -3,7 +3,12 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
@@ -134,7 +139,10 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   private async verdictOn(version: VersionToCompile, task: CompileTask): Promise<Verdict> {
     if (!version.files) return refused('unsupported', 'Its files are not held here.');
     if (task.attempts > maxAttempts) {
-      return refused('failed', `Compiling it ended the server's compile step ${maxAttempts} times.`);
+      return refused(
+        'failed',
+        `Compiling it ended the server's compile step ${maxAttempts} times.`,
+      );
     }
     const cached = task.force ? undefined : await this.cached(version);
     return cached ?? this.compile(version);
@@ -150,7 +158,9 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
        WHERE manifest_digest = $1 AND state = 'servable' AND importer = ANY($2)`,
       [version.manifestDigest, importerOf(version.format)],
     );
-    return row ? { ...row, format: row.importer.split('@')[0] ?? null, difference: null } : undefined;
+    return row
+      ? { ...row, format: row.importer.split('@')[0] ?? null, difference: null }
+      : undefined;
   }
 
   private async compile(version: VersionToCompile): Promise<Verdict> {
@@ -198,17 +208,24 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   /** Stores weights and program.json, which names weights and files by digest; returns the digest of program.json. */
   private async store(version: VersionToCompile, result: CompileResult): Promise<string> {
     if (!result.programFolder) throw new Error('A servable result has no Program');
-    const program = JSON.parse(await readFile(join(result.programFolder, 'program.json'), 'utf8')) as {
+    const program = JSON.parse(
+      await readFile(join(result.programFolder, 'program.json'), 'utf8'),
+    ) as {
       weights: object;
       files?: { path: string }[];
     };
-    const weights = await this.blobs.put(createReadStream(join(result.programFolder, 'weights.bin')));
+    const weights = await this.blobs.put(
+      createReadStream(join(result.programFolder, 'weights.bin')),
+    );
     const files = (program.files ?? []).map(({ path }) => {
       const uploaded = version.files?.find((f) => f.path === path);
-      if (!uploaded) throw new Error(`The Program names ${path}, which is not a file of the version`);
+      if (!uploaded)
+        throw new Error(`The Program names ${path}, which is not a file of the version`);
       return { path, digest: uploaded.digest, size: uploaded.size };
     });
-    const stored = await this.blobs.put(Buffer.from(JSON.stringify({ ...program, weights, files })));
+    const stored = await this.blobs.put(
+      Buffer.from(JSON.stringify({ ...program, weights, files })),
+    );
     await inTransaction(this.dataSource, async (manager) => {
       await this.blobs.reference(manager, {
         kind: 'program',
@@ -234,9 +251,15 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   }
 
   /** Writes the verdict, ends the job, and lets serving know where it waited for this version. */
-  private async keep(version: VersionToCompile, task: CompileTask, verdict: Verdict): Promise<void> {
+  private async keep(
+    version: VersionToCompile,
+    task: CompileTask,
+    verdict: Verdict,
+  ): Promise<void> {
     await inTransaction(this.dataSource, async (manager) => {
-      await manager.query(`SELECT 1 FROM registered_model WHERE id = $1 FOR UPDATE`, [version.modelId]);
+      await manager.query(`SELECT 1 FROM registered_model WHERE id = $1 FOR UPDATE`, [
+        version.modelId,
+      ]);
       const [deleted] = await manager.query<unknown[]>(
         `SELECT 1 FROM model_version WHERE id = $1 AND deleted_at IS NOT NULL`,
         [version.id],
@@ -245,7 +268,9 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       if (deleted) return;
       await writeVerdict(manager, version.id, verdict);
       if (task.force && verdict.programDigest) {
-        await manager.query(`DELETE FROM quarantine WHERE program_digest = $1`, [verdict.programDigest]);
+        await manager.query(`DELETE FROM quarantine WHERE program_digest = $1`, [
+          verdict.programDigest,
+        ]);
       }
       await updateDeployment(manager, version.modelId, { force: task.force });
       await recordEvent(manager, systemContext, {
@@ -283,7 +308,11 @@ function refused(state: 'unsupported' | 'failed', reason: string): Verdict {
   };
 }
 
-async function writeVerdict(manager: EntityManager, versionId: string, verdict: Verdict): Promise<void> {
+async function writeVerdict(
+  manager: EntityManager,
+  versionId: string,
+  verdict: Verdict,
+): Promise<void> {
   await manager.query(
     `UPDATE model_version SET serving_state = $2, serving_reason = $3, serving_difference = $4, importer = $5,
        checked_at = now(), program_digest = $6, format = coalesce(format, $7), signature = coalesce(signature, $8),

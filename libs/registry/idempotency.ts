@@ -27,7 +27,8 @@ export async function once<T>(
        RETURNING key`,
       [...id, idempotency.request],
     );
-    if (claimed.length === 0) return { answer: await firstAnswer<T>(manager, id, idempotency), repeated: true };
+    if (claimed.length === 0)
+      return { answer: await firstAnswer<T>(manager, id, idempotency), repeated: true };
     const answer = await change(manager);
     await manager.query(
       `UPDATE idempotency_key SET body = $4 WHERE workspace = $1 AND actor = $2 AND key = $3`,

@@ -49,7 +49,12 @@ export {
 } from './lineage.service.js';
 export { type Stage, stages } from './model-version.entity.js';
 export { type ModelView, ModelsService } from './models.service.js';
-export { heartbeatTimeout, type ProcessState, type ServingSummary, ServingStatus } from './serving-status.js';
+export {
+  heartbeatTimeout,
+  type ProcessState,
+  type ServingSummary,
+  ServingStatus,
+} from './serving-status.js';
 export { RegistryModule } from './registry.module.js';
 export { type ChangeOptions, StagesService, type TransitionAnswer } from './stages.service.js';
 export { type MinuteStatistics, StatisticsService } from './statistics.service.js';

@@ -67,7 +67,10 @@ export class LineageService {
     }
     const nodes = await this.nodes(found);
     const known = new Set(nodes.map((node) => node.id));
-    return { nodes, edges: [...edges.values()].filter((e) => known.has(e.from) && known.has(e.to)) };
+    return {
+      nodes,
+      edges: [...edges.values()].filter((e) => known.has(e.from) && known.has(e.to)),
+    };
   }
 
   private edges(

@@ -23,7 +23,10 @@ const maxPathBytes = 1024;
 export function checkManifest(files: readonly ManifestEntry[], pointer = '/files'): void {
   if (files.length === 0) throw DomainError.invalid(pointer, 'A version needs at least one file.');
   if (files.length > maxFiles) {
-    throw DomainError.invalid(pointer, `A version has at most ${maxFiles} files, not ${files.length}.`);
+    throw DomainError.invalid(
+      pointer,
+      `A version has at most ${maxFiles} files, not ${files.length}.`,
+    );
   }
   const errors: FieldError[] = [];
   const seen = new Set<string>();
@@ -35,7 +38,9 @@ export function checkManifest(files: readonly ManifestEntry[], pointer = '/files
   files.forEach(({ path }, i) => {
     const folder = foldersOf(path).find((f) => seen.has(f));
     if (folder !== undefined) {
-      errors.push(pathError(pointer, i, path, `lies in ${JSON.stringify(folder)}, which is a file`));
+      errors.push(
+        pathError(pointer, i, path, `lies in ${JSON.stringify(folder)}, which is a file`),
+      );
     }
   });
   const [first] = errors;
@@ -47,7 +52,9 @@ export function checkManifest(files: readonly ManifestEntry[], pointer = '/files
 /** The digest of a manifest: SHA-256 of its lines `digest size path` in byte order of the paths. */
 export function manifestDigest(files: readonly SizedEntry[]): string {
   const hash = createHash('sha256');
-  const sorted = [...files].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  const sorted = [...files].sort((a, b) =>
+    Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)),
+  );
   for (const { digest, size, path } of sorted) hash.update(`${digest} ${size} ${path}\n`);
   return `sha256:${hash.digest('hex')}`;
 }

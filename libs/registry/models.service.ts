@@ -9,7 +9,12 @@ import { checkEtag, etagOf } from './etag.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { checkAlias, checkModelName } from './names.js';
-import { type ObservedState, observedSql, type ServingSummary, summarise } from './serving-status.js';
+import {
+  type ObservedState,
+  observedSql,
+  type ServingSummary,
+  summarise,
+} from './serving-status.js';
 import { mergeTags, type TagChanges } from './tags.js';
 import { releaseVersions } from './version-release.js';
 
@@ -77,7 +82,9 @@ interface ModelRow {
   observed: ObservedState[];
 }
 
-const inStage = (stage: string) => `(SELECT v.version FROM model_version v WHERE v.model_id = m.id AND v.stage = '${stage}'
+const inStage = (
+  stage: string,
+) => `(SELECT v.version FROM model_version v WHERE v.model_id = m.id AND v.stage = '${stage}'
   AND v.deleted_at IS NULL ORDER BY v.stage_entered DESC LIMIT 1)`;
 
 const columns = `m.id, m.name, m.description, m.tags, m.metadata, m.follow, m.revision, m.created_by AS "createdBy",
@@ -204,7 +211,11 @@ export class ModelsService {
         ],
       );
       await updateDeployment(manager, id, { force: changes.name !== undefined });
-      await recordEvent(manager, context, { kind: 'model.updated', modelId: id, model: changes.name ?? name });
+      await recordEvent(manager, context, {
+        kind: 'model.updated',
+        modelId: id,
+        model: changes.name ?? name,
+      });
     });
     return this.get(context, id);
   }
@@ -251,7 +262,8 @@ export async function createModel(
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace, name) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
     [context.workspace, name, description, tags, writeJson(metadata), context.actor],
   );
-  if (row) await recordEvent(manager, context, { kind: 'model.created', modelId: row.id, model: name });
+  if (row)
+    await recordEvent(manager, context, { kind: 'model.created', modelId: row.id, model: name });
   return row?.id;
 }
 
@@ -300,12 +312,19 @@ async function lock(
   return row;
 }
 
-async function checkFree(manager: EntityManager, context: RequestContext, name: string): Promise<void> {
+async function checkFree(
+  manager: EntityManager,
+  context: RequestContext,
+  name: string,
+): Promise<void> {
   const taken = await manager.query<unknown[]>(
     `SELECT 1 FROM registered_model WHERE workspace = $1 AND name = $2 AND deleted_at IS NULL`,
     [context.workspace, name],
   );
   if (taken.length > 0) {
-    throw new DomainError('ALREADY_EXISTS', `Another model is already named "${name}". Choose another name.`);
+    throw new DomainError(
+      'ALREADY_EXISTS',
+      `Another model is already named "${name}". Choose another name.`,
+    );
   }
 }

@@ -20,7 +20,8 @@ export function checkModelName(name: string, pointer = '/name'): string {
 
 function faultOf(name: string): string | undefined {
   if (name === '') return 'is empty';
-  if ([...name].length > maxLength) return `has ${[...name].length} characters`;
+  const length = Array.from(name).length;
+  if (length > maxLength) return `has ${length} characters`;
   if (name === '.' || name === '..') return 'is reserved';
   if (name.trim() !== name) return 'begins or ends with a space';
   const bad = /[/:\p{Cc}\p{Cs}]/u.exec(name)?.[0];
@@ -38,6 +39,10 @@ export function checkAlias(alias: string, pointer = '/alias'): string {
     : /^(latest|v\d+)$/i.test(alias)
       ? 'is reserved: "latest" and "v" with digits already name versions'
       : undefined;
-  if (fault) throw DomainError.invalid(pointer, `The alias ${JSON.stringify(alias.slice(0, 300))} ${fault}.`);
+  if (fault)
+    throw DomainError.invalid(
+      pointer,
+      `The alias ${JSON.stringify(alias.slice(0, 300))} ${fault}.`,
+    );
   return alias;
 }

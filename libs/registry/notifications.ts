@@ -1,4 +1,9 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
@@ -40,7 +45,10 @@ export class Notifications implements OnApplicationBootstrap, OnApplicationShutd
     const { options } = this.dataSource;
     const url = 'url' in options && typeof options.url === 'string' ? options.url : undefined;
     while (!this.closed) {
-      const client = new pg.Client({ connectionString: url, application_name: 'slipway notifications' });
+      const client = new pg.Client({
+        connectionString: url,
+        application_name: 'slipway notifications',
+      });
       try {
         await this.listen(client);
       } catch (error) {

@@ -64,7 +64,12 @@ export function summarise(
   const current = observed.filter((o) => isCurrent(o, deployment.generation));
   const failed = current.find((o) => o.state === 'failed' || o.state === 'quarantined');
   if (failed?.state) {
-    return { wanted, answering, state: failed.state, ...(failed.reason ? { reason: failed.reason } : {}) };
+    return {
+      wanted,
+      answering,
+      state: failed.state,
+      ...(failed.reason ? { reason: failed.reason } : {}),
+    };
   }
   const ready = current.length === observed.length && observed.every((o) => o.answering === wanted);
   return { wanted, answering, state: ready ? 'ready' : 'loading' };
@@ -83,7 +88,12 @@ export class ServingStatus {
 
   async ofModel(modelId: string): Promise<ServingSummary> {
     const [row] = await this.dataSource.query<
-      { wanted: number | null; version: number | null; generation: number | null; observed: ObservedState[] }[]
+      {
+        wanted: number | null;
+        version: number | null;
+        generation: number | null;
+        observed: ObservedState[];
+      }[]
     >(
       `SELECT d.wanted, d.version, d.generation, ${observedSql} AS observed
        FROM registered_model m LEFT JOIN deployment d ON d.model_id = m.id AND d.variant = 'primary' WHERE m.id = $1`,
@@ -93,7 +103,9 @@ export class ServingStatus {
   }
 
   async processes(modelId: string): Promise<ProcessState[]> {
-    const rows = await this.dataSource.query<(Omit<ProcessState, 'reason'> & { reason: string | null })[]>(
+    const rows = await this.dataSource.query<
+      (Omit<ProcessState, 'reason'> & { reason: string | null })[]
+    >(
       `SELECT p.replica, p.process, coalesce(s.wanted, d.wanted) AS wanted, s.answering,
               coalesce(s.state, 'loading') AS state, s.reason, coalesce(s.since, p.started_at) AS since,
               p.heartbeat_at AS "heartbeatAt"

@@ -23,11 +23,7 @@ import {
   versionBelow,
 } from './transitions.js';
 import { noVersion } from './versions.service.js';
-import {
-  parseVersionReference,
-  referenceSql,
-  type VersionReference,
-} from './version-reference.js';
+import { parseVersionReference, referenceSql, type VersionReference } from './version-reference.js';
 
 export interface TransitionAnswer {
   /** Null when nothing had to change. */
@@ -129,7 +125,10 @@ export class StagesService {
       const top = alias ? await aliasTop(manager, id, alias) : locked.productionTop;
       const target = await versionBelow(manager, id, top, current);
       if (!target) throw nothingBelow(locked.name, alias, current);
-      const version = await lockVersion(manager, locked, { kind: 'number', version: target.version });
+      const version = await lockVersion(manager, locked, {
+        kind: 'number',
+        version: target.version,
+      });
       const row = await insertTransition(manager, context, {
         modelId: id,
         reason: options.reason ?? '',
@@ -210,7 +209,10 @@ export class StagesService {
         previousVersion: current,
         below: await aliasTop(manager, id, alias),
       });
-      await manager.query(`DELETE FROM model_alias WHERE model_id = $1 AND alias = $2`, [id, alias]);
+      await manager.query(`DELETE FROM model_alias WHERE model_id = $1 AND alias = $2`, [
+        id,
+        alias,
+      ]);
       return row;
     });
   }
@@ -304,7 +306,10 @@ export class StagesService {
 
 const defaultWait = 5;
 
-function told(summary: ServingSummary, transition: TransitionView | null): TransitionAnswer['serving'] {
+function told(
+  summary: ServingSummary,
+  transition: TransitionView | null,
+): TransitionAnswer['serving'] {
   const changed = transition?.version ?? summary.wanted;
   if (summary.state === 'none' || summary.state === 'unserved' || changed !== summary.wanted) {
     return 'unserved';

@@ -30,9 +30,9 @@ export class StatisticsService {
       [modelId, from, to],
     );
     return rows.map(({ minute, buckets, ...row }) => {
-      const counts = latencyBounds.concat(Infinity).map((_, i) =>
-        buckets.reduce((sum, one) => sum + (one[i] ?? 0), 0),
-      );
+      const counts = latencyBounds
+        .concat(Infinity)
+        .map((_, i) => buckets.reduce((sum, one) => sum + (one[i] ?? 0), 0));
       return {
         minute: minute.toISOString(),
         ...row,

@@ -61,7 +61,13 @@ export const transitionFields: FieldTable = {
   at: { kind: 'time', sql: 'at' },
 };
 
-export function transitionView({ id, fromValue, toValue, at, ...row }: TransitionRow): TransitionView {
+export function transitionView({
+  id,
+  fromValue,
+  toValue,
+  at,
+  ...row
+}: TransitionRow): TransitionView {
   return { id, ...row, from: fromValue, to: toValue, at: at.toISOString() };
 }
 

@@ -11,7 +11,7 @@ export async function releaseVersions(
 ): Promise<void> {
   const released = returned<{ id: string; manifest: string | null }>(
     await manager.query(
-    `UPDATE model_version SET deleted_at = now(), updated_at = now(), revision = revision + 1
+      `UPDATE model_version SET deleted_at = now(), updated_at = now(), revision = revision + 1
      WHERE model_id = $1 AND deleted_at IS NULL AND ($2::int IS NULL OR version = $2)
      RETURNING id, manifest_digest AS manifest`,
       [modelId, version ?? null],
@@ -19,7 +19,9 @@ export async function releaseVersions(
   );
   const ids = released.map((row) => row.id);
   await manager.query(`DELETE FROM compile_job WHERE version_id = ANY($1::uuid[])`, [ids]);
-  await manager.query(`DELETE FROM blob_reference WHERE kind = 'version' AND owner = ANY($1)`, [ids]);
+  await manager.query(`DELETE FROM blob_reference WHERE kind = 'version' AND owner = ANY($1)`, [
+    ids,
+  ]);
   const manifests = [...new Set(released.flatMap((row) => row.manifest ?? []))];
   const unused = returned<{ manifest: string; importer: string }>(
     await manager.query(

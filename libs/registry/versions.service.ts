@@ -194,7 +194,11 @@ export class VersionsService {
   }
 
   /** Versions of a model, newest first where the request names no order. */
-  async list(context: RequestContext, model: string, request: ListRequest): Promise<Page<VersionView>> {
+  async list(
+    context: RequestContext,
+    model: string,
+    request: ListRequest,
+  ): Promise<Page<VersionView>> {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
       select: columns,
@@ -223,7 +227,12 @@ export class VersionsService {
       await manager.query(
         `UPDATE model_version SET description = coalesce($2, description), tags = $3, metadata = coalesce($4, metadata),
            revision = revision + 1, updated_at = now() WHERE id = $1`,
-        [row.id, changes.description, mergeTags(row.tags, changes.tags), changes.metadata && writeJson(changes.metadata)],
+        [
+          row.id,
+          changes.description,
+          mergeTags(row.tags, changes.tags),
+          changes.metadata && writeJson(changes.metadata),
+        ],
       );
       await recordEvent(manager, context, {
         kind: 'version.updated',
@@ -240,7 +249,12 @@ export class VersionsService {
    * Deletes a version; its number is not used again.
    * @throws DomainError FAILED_PRECONDITION while it is being served
    */
-  async delete(context: RequestContext, model: string, version: string, ifMatch?: string): Promise<void> {
+  async delete(
+    context: RequestContext,
+    model: string,
+    version: string,
+    ifMatch?: string,
+  ): Promise<void> {
     await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
@@ -284,7 +298,9 @@ export class VersionsService {
     );
     if (!locked) throw noModel(model);
     const number = locked.lastVersion + 1;
-    const [{ id } = { id: '' }] = await manager.query<{ id: string }[]>(`SELECT gen_random_uuid() AS id`);
+    const [{ id } = { id: '' }] = await manager.query<{ id: string }[]>(
+      `SELECT gen_random_uuid() AS id`,
+    );
     const files = await this.keepBlobs(manager, id, version.files);
     const digest = manifestDigest(files);
     await manager.query(
@@ -316,7 +332,10 @@ export class VersionsService {
     await writeLineage(manager, context, id, version.lineage);
     await manager.query(`INSERT INTO compile_job (version_id) VALUES ($1)`, [id]);
     await manager.query(`NOTIFY ${compileChannel}`);
-    await manager.query(`UPDATE registered_model SET last_version = $2 WHERE id = $1`, [locked.id, number]);
+    await manager.query(`UPDATE registered_model SET last_version = $2 WHERE id = $1`, [
+      locked.id,
+      number,
+    ]);
     await touchModel(manager, locked.id);
     await recordEvent(manager, context, {
       kind: 'version.created',

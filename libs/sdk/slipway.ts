@@ -283,7 +283,7 @@ export class Slipway {
     return this.#change('PUT', aliasPath(name, alias), { version, ...how }, conditions);
   }
 
-  deleteAlias(name: string, alias: string, options: ConditionalOptions = {}): Promise<Promotion> {
+  deleteAlias(name: string, alias: string, options: ConditionalOptions = {}): Promise<void> {
     return this.#change('DELETE', aliasPath(name, alias), undefined, options);
   }
 

@@ -60,6 +60,13 @@ describe('retries', () => {
     expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(2);
   });
 
+  it('takes a deleted thing as deleted when the answer to its DELETE was lost', async () => {
+    script.push(cut, refuse(404));
+    await client().deleteModel('m');
+    script.push(refuse(404));
+    await expect(client().deleteModel('m')).rejects.toMatchObject({ status: 404 });
+  });
+
   it('does not repeat a PATCH that may have arrived, nor what the server refused', async () => {
     script.push(cut);
     await expect(client().updateModel('m', { name: 'n' })).rejects.toMatchObject({

@@ -43,9 +43,12 @@ export class Transport {
 
   /** The answer as JSON, `undefined` where it has no body. Repeated also when the connection breaks inside the body. */
   json<T>(url: string, call: Call = {}): Promise<T> {
-    return this.#withRetries(url, call, async () => {
+    return this.#withRetries(url, call, async (tried) => {
       const response = await this.#fetch(url, call);
       const text = await response.text();
+      // Gone, after a DELETE whose answer did not come: it had arrived.
+      if (response.status === 404 && call.method === 'DELETE' && tried > 1)
+        return parseAnswer<T>(url, '');
       if (!response.ok) throw problemOf(response, url, text);
       return parseAnswer<T>(url, text);
     });
@@ -60,11 +63,15 @@ export class Transport {
     });
   }
 
-  async #withRetries<T>(url: string, call: Call, attempt: () => Promise<T>): Promise<T> {
+  async #withRetries<T>(
+    url: string,
+    call: Call,
+    attempt: (tried: number) => Promise<T>,
+  ): Promise<T> {
     const { attempts, minDelay, maxDelay } = this.options.retry;
     for (let tried = 1; ; tried++) {
       try {
-        return await attempt();
+        return await attempt(tried);
       } catch (error) {
         const failure = failureOf(error, url, call.signal);
         if (call.retries === false || tried >= attempts || !mayRepeat(failure, call)) throw failure;

@@ -81,9 +81,8 @@ export class Batcher {
   /** @throws DomainError UNAVAILABLE where too many requests wait already */
   submit(job: Job): void {
     if (this.#queue.length + this.#cut.length >= this.#maxQueued) {
-      throw new DomainError('UNAVAILABLE', 'Too many requests wait for this version. Try again.', {
-        retryAfter: 1,
-      });
+      const message = 'Too many requests wait for this version. Try again.';
+      throw new DomainError('UNAVAILABLE', message, { retryAfter: 1 });
     }
     this.#queue.push(job);
     if (!this.#full) this.#arm();
@@ -112,34 +111,24 @@ export class Batcher {
     if (this.#queue.length || this.#cut.length) this.#arm();
   }
 
-  /** The next batch: the oldest job and those after it that want the same outputs. */
+  /** The next batch: the oldest job and those after it that can be joined with it. */
   #take(): Job[] {
+    const { rowwise, synchronous } = this.#target;
     const batch: Job[] = [];
     let rows = 0;
     let taken = 0;
-    let wanted: string[] | undefined;
     const now = Date.now();
     for (const job of this.#queue) {
+      const [first] = batch;
       if (!this.#alive(job, now)) {
         taken++;
         continue;
       }
-      if (this.#target.rowwise && this.#target.synchronous && job.rows > this.#sliceRows) {
-        if (batch.length) break;
-        taken++;
-        this.#cut.push({ job, rest: this.#slices(job), results: [] });
-        continue;
-      }
-      if (batch.length) {
-        if (
-          !this.#target.rowwise ||
-          rows + job.rows > this.#sliceRows ||
-          !sameNames(job.outputs, wanted)
-        )
-          break;
-      }
-      wanted ??= job.outputs;
-      batch.push(job);
+      const long = rowwise && synchronous && job.rows > this.#sliceRows;
+      if (first && (!rowwise || long || rows + job.rows > this.#sliceRows || !fit(first, job)))
+        break;
+      if (long) this.#cut.push({ job, rest: this.#slices(job), results: [] });
+      else batch.push(job);
       rows += job.rows;
       taken++;
     }
@@ -149,39 +138,31 @@ export class Batcher {
   }
 
   #start(jobs: Job[]): void {
-    const [first] = jobs;
-    if (!first) return;
-    const inputs =
-      jobs.length === 1 ? first.inputs : this.#options.concatRows(jobs.map((job) => job.inputs));
-    let deadline = first.deadline;
-    for (const job of jobs) if (job.deadline > deadline) deadline = job.deadline;
     let result: Tensor[] | Promise<Tensor[]>;
     try {
-      result = this.#run(inputs, first.outputs, deadline);
+      result = this.#runAll(jobs);
+      if (!(result instanceof Promise)) return this.#answer(jobs, result);
     } catch (error) {
-      this.#failed(jobs, error);
-      return;
-    }
-    if (!(result instanceof Promise)) {
-      this.#answer(jobs, result);
-      return;
+      return this.#failed(jobs, error);
     }
     this.#running.add(jobs);
     this.#sweep();
-    const go = (): void => {
-      this.#running.delete(jobs);
-      if (this.#queue.length) this.#arm();
-    };
-    result.then(
-      (outputs) => {
-        this.#answer(jobs, outputs);
-        go();
-      },
-      (error: unknown) => {
-        this.#failed(jobs, error);
-        go();
-      },
-    );
+    void result
+      .then((outputs) => this.#answer(jobs, outputs))
+      .catch((error: unknown) => this.#failed(jobs, error))
+      .finally(() => {
+        this.#running.delete(jobs);
+        if (this.#queue.length) this.#arm();
+      });
+  }
+
+  #runAll(jobs: Job[]): Tensor[] | Promise<Tensor[]> {
+    const [first, ...others] = jobs;
+    if (!first) return [];
+    if (!others.length) return this.#run(first.inputs, first.outputs, first.deadline);
+    const inputs = this.#options.concatRows(jobs.map((job) => job.inputs));
+    const deadline = Math.max(...jobs.map((job) => job.deadline));
+    return this.#run(inputs, first.outputs, deadline);
   }
 
   #run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]> {
@@ -197,10 +178,11 @@ export class Batcher {
 
   /** Follows what a row costs, so that slices keep their length in time. */
   #learn(rows: number, ms: number): void {
-    if (rows < 16 || !this.#target.synchronous) return;
+    // A few rows that took no time say nothing about the cost of one.
+    if (!this.#target.synchronous || !rows || (rows < 16 && ms < 1)) return;
     const cost = ms / rows;
     this.#msPerRow = this.#msPerRow ? 0.8 * this.#msPerRow + 0.2 * cost : cost;
-    this.#sliceRows = Math.max(16, Math.min(MAX_BATCH_ROWS, Math.floor(SLICE / this.#msPerRow)));
+    this.#sliceRows = Math.max(1, Math.min(MAX_BATCH_ROWS, Math.floor(SLICE / this.#msPerRow)));
   }
 
   #slices(job: Job): Tensor[][] {
@@ -321,9 +303,21 @@ function isOutage(error: unknown): boolean {
   );
 }
 
-function sameNames(a: string[], b: string[] | undefined): boolean {
+/** Whether two jobs can run as one: the same outputs, and inputs that differ in their rows alone. */
+function fit(a: Job, b: Job): boolean {
+  if (!sameNames(a.outputs, b.outputs) || a.inputs.length !== b.inputs.length) return false;
+  for (let i = 0; i < a.inputs.length; i++) {
+    const [one, other] = [a.inputs[i], b.inputs[i]];
+    if (!one || !other || one.name !== other.name || one.dtype !== other.dtype) return false;
+    if (one.shape.length !== other.shape.length) return false;
+    for (let k = 1; k < one.shape.length; k++) if (one.shape[k] !== other.shape[k]) return false;
+  }
+  return true;
+}
+
+function sameNames(a: string[], b: string[]): boolean {
   if (a === b) return true;
-  if (a.length !== b?.length) return false;
+  if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

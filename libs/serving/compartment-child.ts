@@ -21,6 +21,9 @@ const residents = new Map<number, Resident>();
 const queue: Message[] = [];
 let draining = false;
 
+// Most of the start is the native library: a compartment that waits for its first version has it loaded.
+void nodeOnnxBackend();
+
 const reader = new FrameReader((message) => {
   queue.push(message);
   if (!draining) void drain();

@@ -49,6 +49,8 @@ const KILLS_WITHIN = 60_000;
 export class CompartmentPool {
   private readonly residents = new Map<string, Resident>();
   private readonly homes = new Set<Home>();
+  /** A compartment that is up already, for the next version or replacement: starting one takes up to a second on a busy machine. */
+  private spare: Promise<Compartment> | undefined;
   private closed = false;
 
   constructor(private readonly options: CompartmentPoolOptions) {}
@@ -77,6 +79,7 @@ export class CompartmentPool {
         : error;
     }
     if (joined) void this.merge(joined, home);
+    this.prepareSpare();
     return resident.runtime(this.options.timeout);
   }
 
@@ -88,6 +91,7 @@ export class CompartmentPool {
   close(): void {
     this.closed = true;
     for (const home of this.homes) home.close();
+    void this.spare?.then((compartment) => compartment.close()).catch(() => undefined);
     this.homes.clear();
     this.residents.clear();
   }
@@ -148,15 +152,33 @@ export class CompartmentPool {
   }
 
   private newHome(): Home {
-    const home: Home = new Home(this.options, (end) => this.ended(home, end));
+    const started = this.spare ?? this.start();
+    this.spare = undefined;
+    const home: Home = new Home(started, (end) => this.ended(home, end));
     this.homes.add(home);
     return home;
+  }
+
+  private start(): Promise<Compartment> {
+    const { compartmentMemory: memory = COMPARTMENT_MEMORY, timeout, loadTimeout } = this.options;
+    return Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) });
+  }
+
+  private prepareSpare(): void {
+    if (this.spare || this.closed || this.homes.size === 0) return;
+    const spare = this.start();
+    this.spare = spare;
+    const drop = () => {
+      if (this.spare === spare) this.spare = undefined;
+    };
+    spare.then((compartment) => compartment.once('end', drop)).catch(drop);
   }
 
   /** Loads a version that has lost its compartment; once more in one of its own where that one dies as well. */
   private async bringBack(resident: Resident, home: Home, again = true): Promise<void> {
     try {
       await home.take(resident);
+      this.prepareSpare();
     } catch (error) {
       if (error instanceof CompartmentLost && again && !this.closed)
         return this.bringBack(resident, this.newHome(), false);
@@ -169,15 +191,15 @@ export class CompartmentPool {
 
 /** A compartment with the versions in it. */
 class Home {
-  private readonly started: Promise<Compartment>;
   private compartment: Compartment | undefined;
   private readonly residents = new Map<string, Resident>();
   private queue: Promise<unknown> = Promise.resolve();
 
-  constructor(options: CompartmentPoolOptions, onEnd: (end: CompartmentEnd) => void) {
-    const { compartmentMemory: memory = COMPARTMENT_MEMORY, timeout, loadTimeout } = options;
-    this.started = Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) });
-    this.started.then(
+  constructor(
+    private readonly started: Promise<Compartment>,
+    onEnd: (end: CompartmentEnd) => void,
+  ) {
+    started.then(
       (compartment) => {
         this.compartment = compartment;
         compartment.once('end', onEnd);

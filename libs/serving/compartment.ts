@@ -156,7 +156,12 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
       for (const name of outputs) this.writer.text(name);
       this.writer.tensors(inputs);
     });
-    return answer.tensors();
+    try {
+      return answer.tensors();
+    } catch {
+      this.child.kill('answered with bytes that mean nothing');
+      throw new DomainError('UNAVAILABLE', 'The version gave an answer that cannot be read.');
+    }
   }
 
   unload(key: string): void {

@@ -1,4 +1,5 @@
-import type { VersionWord } from './desired.js';
+import { DomainError } from '#platform';
+import type { Resolution, VersionTarget, VersionWord } from './desired.js';
 
 /** Examples above this size (as stored) are not sent to serving: zeros warm a model up as well. */
 const EXAMPLE_BYTES = 256 * 1024;
@@ -77,4 +78,112 @@ export function resolveQuery(
         WHERE m.workspace = $1 AND m.name = $2 AND m.deleted_at IS NULL`,
     values: ['default', model, word?.kind === 'stage' ? word.stage : (value ?? null)],
   };
+}
+
+interface TargetRow {
+  version_id: string;
+  version: number;
+  program_digest: string | null;
+  quarantine: string | null;
+  example: unknown;
+}
+
+export interface DesiredRow extends TargetRow {
+  model_id: string;
+  workspace: string;
+  model: string;
+  /** bigint, as text; null in rows of watched versions. */
+  generation: string | null;
+  wanted: number | null;
+  words: WordRow[] | null;
+}
+
+type WordRow = [
+  word: string,
+  version: number,
+  versionId: string,
+  program: string | null,
+  quarantine: string | null,
+];
+
+export interface ResolveRow extends Omit<TargetRow, 'version_id' | 'version'> {
+  model_id: string;
+  workspace: string;
+  model: string;
+  last_version: number;
+  follow: string;
+  followed: number | null;
+  version_id: string | null;
+  version: number | null;
+  serving_state: string | null;
+  serving_reason: string | null;
+}
+
+export function targetOf(row: TargetRow, example: unknown): VersionTarget {
+  return {
+    versionId: row.version_id,
+    version: row.version,
+    program: row.program_digest,
+    example,
+    quarantine: row.quarantine,
+  };
+}
+
+export function wordsOf(rows: WordRow[] | null): Record<string, VersionTarget> {
+  const words: Record<string, VersionTarget> = {};
+  for (const [word, version, versionId, program, quarantine] of rows ?? []) {
+    words[word] = { versionId, version, program, example: null, quarantine };
+  }
+  return words;
+}
+
+export function resolutionOf(row: ResolveRow, word: string | undefined): Resolution {
+  const { model_id: modelId, workspace, model, version, version_id: versionId } = row;
+  const name = JSON.stringify(model);
+  if (word === undefined) {
+    if (row.followed === null) throw followsNothing(model, row.follow, row.last_version);
+    return { modelId, workspace, model, target: null };
+  }
+  if (versionId === null || version === null) {
+    const newest = row.last_version
+      ? `Its newest number is ${row.last_version}.`
+      : 'It has no version yet.';
+    throw DomainError.notFound(`Version ${word} of model ${name}`, newest);
+  }
+  if (row.serving_state === 'pending') {
+    throw new DomainError(
+      'UNAVAILABLE',
+      `Version ${version} of model ${name} is still being checked. Try again.`,
+      {
+        retryAfter: 1,
+      },
+    );
+  }
+  if (row.serving_state !== 'servable' || !row.program_digest) {
+    throw new DomainError(
+      'FAILED_PRECONDITION',
+      `Version ${version} of model ${name} is not servable: ${row.serving_reason ?? row.serving_state ?? 'no reason is known'}`,
+    );
+  }
+  return {
+    modelId,
+    workspace,
+    model,
+    target: targetOf({ ...row, version, version_id: versionId }, row.example),
+  };
+}
+
+/** A model that has no version to answer with, said so that the reader knows what to do. */
+function followsNothing(model: string, follow: string, lastVersion: number): DomainError {
+  const what =
+    follow === 'production'
+      ? 'no version of it is in Production'
+      : `its alias ${follow} names no version`;
+  const next = lastVersion
+    ? `Promote one, or ask for one by number: /v2/models/${encodeURIComponent(model)}/versions/${lastVersion}.`
+    : 'It has no version yet.';
+  return new DomainError(
+    'NOT_FOUND',
+    `Model ${JSON.stringify(model)} follows nothing: ${what}. ${next}`,
+  );
 }

@@ -1,9 +1,14 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type Logger } from '#platform';
 import pg from 'pg';
-import { DESIRED, resolveQuery } from './desired-queries.js';
+import {
+  DESIRED,
+  resolutionOf,
+  resolveQuery,
+  targetOf,
+  wordsOf,
+  type DesiredRow,
+  type ResolveRow,
+} from './desired-queries.js';
 import {
   parseVersionWord,
   type DesiredModel,
@@ -12,6 +17,7 @@ import {
   type VersionResolver,
   type VersionTarget,
 } from './desired.js';
+import { SnapshotFile } from './snapshot-file.js';
 
 export interface DesiredStateOptions {
   pool: pg.Pool;
@@ -42,6 +48,7 @@ export class DesiredState implements VersionResolver {
   available = false;
 
   readonly #options: DesiredStateOptions;
+  readonly #file: SnapshotFile;
   readonly #listeners = new Set<(snapshot: DesiredSnapshot) => void>();
   readonly #examples = new Map<string, unknown>();
   /** Lookups that have been sent, and those that begin when the one before them has ended. */
@@ -56,12 +63,11 @@ export class DesiredState implements VersionResolver {
   #again = false;
   #failures = 0;
   #text = '';
-  #saving: Promise<void> = Promise.resolve();
-  #unsaved = false;
   #closed = false;
 
   constructor(options: DesiredStateOptions) {
     this.#options = options;
+    this.#file = new SnapshotFile(options.file, options.log);
   }
 
   /** Follows from now on; resolves after the first attempt to read PostgreSQL, whether it succeeded or not. */
@@ -114,7 +120,7 @@ export class DesiredState implements VersionResolver {
     clearTimeout(this.#timer);
     await this.#reading;
     await this.#listener?.end().catch(() => undefined);
-    await this.#saving;
+    await this.#file.flush();
   }
 
   #schedule(): void {
@@ -219,41 +225,18 @@ export class DesiredState implements VersionResolver {
     this.#text = text;
     this.snapshot = snapshot;
     for (const listener of this.#listeners) listener(snapshot);
-    this.#save();
-  }
-
-  /** Writes the snapshot down; while one write runs, later ones are merged. */
-  #save(): void {
-    if (this.#unsaved) return;
-    this.#unsaved = true;
-    this.#saving = this.#saving
-      .then(async () => {
-        this.#unsaved = false;
-        await writeAtomically(this.#options.file, this.#text);
-      })
-      .catch((error: unknown) => {
-        this.#options.log.warn(
-          { err: error },
-          'the snapshot for a start without PostgreSQL cannot be written',
-        );
-      });
+    this.#file.save(text);
   }
 
   async #restore(): Promise<void> {
-    try {
-      const text = await readFile(this.#options.file, 'utf8');
-      const snapshot = JSON.parse(text) as DesiredSnapshot;
-      if (!Array.isArray(snapshot.models)) return;
-      for (const { target, modelId, words } of snapshot.models) {
-        this.#examples.set(target.versionId, target.example);
-        this.#words.set(modelId, words);
-      }
-      this.snapshot = snapshot;
-      for (const listener of this.#listeners) listener(snapshot);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-      this.#options.log.warn({ err: error }, 'the last known snapshot cannot be read');
+    const snapshot = await this.#file.read();
+    if (!snapshot) return;
+    for (const { target, modelId, words } of snapshot.models) {
+      this.#examples.set(target.versionId, target.example);
+      this.#words.set(modelId, words);
     }
+    this.snapshot = snapshot;
+    for (const listener of this.#listeners) listener(snapshot);
   }
 
   #track(
@@ -319,132 +302,5 @@ export class DesiredState implements VersionResolver {
       `${word === undefined ? '' : `Version ${word} of `}model ${JSON.stringify(name)} cannot be looked up: the database is away, and it is not among what this server last knew. Try again.`,
       { retryAfter: 2 },
     );
-  }
-}
-
-interface TargetRow {
-  version_id: string;
-  version: number;
-  program_digest: string | null;
-  quarantine: string | null;
-  example: unknown;
-}
-
-interface DesiredRow extends TargetRow {
-  model_id: string;
-  workspace: string;
-  model: string;
-  /** bigint, as text; null in rows of watched versions. */
-  generation: string | null;
-  wanted: number | null;
-  words: WordRow[] | null;
-}
-
-type WordRow = [
-  word: string,
-  version: number,
-  versionId: string,
-  program: string | null,
-  quarantine: string | null,
-];
-
-interface ResolveRow extends Omit<TargetRow, 'version_id' | 'version'> {
-  model_id: string;
-  workspace: string;
-  model: string;
-  last_version: number;
-  follow: string;
-  followed: number | null;
-  version_id: string | null;
-  version: number | null;
-  serving_state: string | null;
-  serving_reason: string | null;
-}
-
-function targetOf(row: TargetRow, example: unknown): VersionTarget {
-  return {
-    versionId: row.version_id,
-    version: row.version,
-    program: row.program_digest,
-    example,
-    quarantine: row.quarantine,
-  };
-}
-
-function wordsOf(rows: WordRow[] | null): Record<string, VersionTarget> {
-  const words: Record<string, VersionTarget> = {};
-  for (const [word, version, versionId, program, quarantine] of rows ?? []) {
-    words[word] = { versionId, version, program, example: null, quarantine };
-  }
-  return words;
-}
-
-function resolutionOf(row: ResolveRow, word: string | undefined): Resolution {
-  const { model_id: modelId, workspace, model, version, version_id: versionId } = row;
-  const name = JSON.stringify(model);
-  if (word === undefined) {
-    if (row.followed === null) throw followsNothing(model, row.follow, row.last_version);
-    return { modelId, workspace, model, target: null };
-  }
-  if (versionId === null || version === null) {
-    const newest = row.last_version
-      ? `Its newest number is ${row.last_version}.`
-      : 'It has no version yet.';
-    throw DomainError.notFound(`Version ${word} of model ${name}`, newest);
-  }
-  if (row.serving_state === 'pending') {
-    throw new DomainError(
-      'UNAVAILABLE',
-      `Version ${version} of model ${name} is still being checked. Try again.`,
-      {
-        retryAfter: 1,
-      },
-    );
-  }
-  if (row.serving_state !== 'servable' || !row.program_digest) {
-    throw new DomainError(
-      'FAILED_PRECONDITION',
-      `Version ${version} of model ${name} is not servable: ${row.serving_reason ?? row.serving_state ?? 'no reason is known'}`,
-    );
-  }
-  return {
-    modelId,
-    workspace,
-    model,
-    target: targetOf({ ...row, version, version_id: versionId }, row.example),
-  };
-}
-
-/** A model that has no version to answer with, said so that the reader knows what to do. */
-export function followsNothing(model: string, follow: string, lastVersion: number): DomainError {
-  const what =
-    follow === 'production'
-      ? 'no version of it is in Production'
-      : `its alias ${follow} names no version`;
-  const next = lastVersion
-    ? `Promote one, or ask for one by number: /v2/models/${encodeURIComponent(model)}/versions/${lastVersion}.`
-    : 'It has no version yet.';
-  return new DomainError(
-    'NOT_FOUND',
-    `Model ${JSON.stringify(model)} follows nothing: ${what}. ${next}`,
-  );
-}
-
-/** Replaces a file so that a reader, also after a crash, sees the old or the new content whole. */
-async function writeAtomically(file: string, text: string): Promise<void> {
-  const part = `${file}.part`;
-  const handle = await open(part, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(part, file);
-  const folder = await open(dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

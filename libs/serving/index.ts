@@ -14,7 +14,8 @@ export {
   type WatchedVersion,
 } from './desired.js';
 export { latencyBounds, latencyBucket, LATENCY_BUCKETS } from './latency.js';
-export { LoadedVersion, type LoadedProgram, LoadError } from './loaded-version.js';
+export { LoadError } from './load-error.js';
+export { LoadedVersion, type LoadedProgram } from './loaded-version.js';
 export {
   type ManagerObserver,
   ModelManager,

@@ -54,19 +54,3 @@ export class LoadedVersion {
     await this.program.close();
   }
 }
-
-/** Why a version is not in memory. */
-export class LoadError extends Error {
-  /**
-   * `soon`: what failed may work in a moment (the store is away); `later`: when memory is free again; `never`: the same
-   * bytes will fail in the same way.
-   */
-  constructor(
-    message: string,
-    readonly retry: 'soon' | 'later' | 'never',
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'LoadError';
-  }
-}

@@ -1,8 +1,9 @@
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type Logger } from '#platform';
+import { ChangeSignal, within } from './change-signal.js';
 import type { DesiredModel, DesiredSnapshot, VersionResolver, VersionTarget } from './desired.js';
 import { LoadQueue } from './load-queue.js';
-import { LoadError, type LoadedVersion } from './loaded-version.js';
+import { asLoadError, LoadError } from './load-error.js';
+import type { LoadedVersion } from './loaded-version.js';
 import { keyOf, lastUsed, ModelSlot, newEntry, type Entry, type ModelState } from './model-slot.js';
 import { makeRoom, nextActions, roleOf, type Resident } from './policy.js';
 import type { Route, RouteTable } from './route-table.js';
@@ -60,7 +61,7 @@ export class ModelManager {
   readonly #options: ModelManagerOptions;
   readonly #slots = new Map<string, ModelSlot>();
   readonly #loads: LoadQueue;
-  readonly #changed = new Set<() => void>();
+  readonly #changed = new ChangeSignal();
   #known = false;
   #watched = '';
   #tender: NodeJS.Timeout | undefined;
@@ -151,7 +152,7 @@ export class ModelManager {
     this.#closed = true;
     clearTimeout(this.#tender);
     this.routes = new Map();
-    this.#wake();
+    this.#changed.tell();
     const entries = [...this.#entries()];
     this.#slots.clear();
     await Promise.all(
@@ -223,6 +224,8 @@ export class ModelManager {
     if (slot.previous === next) slot.previous = undefined;
     next.lastUsed = Date.now();
     if (slot.previous) slot.previous.lastUsed = Date.now();
+    // What was replaced had lent its place.
+    this.#makeRoom(this.#residents(), 0);
     const ms = performance.now() - slot.since;
     observer.swapped(slot.model, ms);
     log.info(
@@ -277,8 +280,8 @@ export class ModelManager {
     entry.bytes = 0;
     entry.state = 'failed';
     entry.error = error;
-    const backoff = Math.min(LONGEST_BACKOFF, 250 * 2 ** Math.min(entry.attempts - 1, 10));
-    const pause = retry === 'soon' ? backoff : LONGEST_BACKOFF;
+    const first = retry === 'soon' ? 250 : 1000;
+    const pause = Math.min(LONGEST_BACKOFF, first * 2 ** Math.min(entry.attempts - 1, 10));
     entry.retryAt = retry === 'never' ? Infinity : Date.now() + pause * (0.8 + 0.4 * Math.random());
     const { version } = entry.target;
     this.#options.observer.loadFailed(model, version, retry);
@@ -290,34 +293,41 @@ export class ModelManager {
 
   /** Books `bytes` for a version, for which others may have to go. */
   #admit(slot: ModelSlot, entry: Entry, bytes: number): void {
-    const followed = slot.wished === entry;
-    const residents: Resident[] = [];
-    for (const owner of this.#slots.values()) {
-      const view = owner.entries.size ? owner.view() : undefined;
-      for (const other of owner.entries.values()) {
-        // What is being replaced gives its place to what replaces it.
-        if (!view || other === entry || !other.bytes || (followed && other === slot.answering))
-          continue;
-        const leases = other.state === 'loading' ? 1 : (other.loaded?.leases ?? 0);
-        residents.push({
-          key: other.key,
-          role: roleOf(view, other.key),
-          bytes: other.bytes,
-          leases,
-          lastUsed: lastUsed(other),
-        });
-      }
-    }
-    const unload = makeRoom(residents, this.#options.memory, bytes);
-    if (!unload) {
+    // What is being replaced gives its place to what replaces it.
+    const spared = slot.wished === entry ? slot.answering : undefined;
+    const residents = this.#residents().filter(
+      ({ key }) => key !== entry.key && key !== spared?.key,
+    );
+    if (!this.#makeRoom(residents, bytes)) {
       throw new LoadError(
         `it needs ${mebibytes(bytes)} of memory, which SERVING_MEMORY (${mebibytes(this.#options.memory)} for this process) does not leave beside what is followed or in use`,
         'later',
       );
     }
-    const victims = new Set(unload);
-    for (const other of this.#entries()) if (victims.has(other.key)) this.#unload(other);
     entry.bytes = bytes;
+  }
+
+  /** Unloads until `bytes` more fit; false, and nothing unloaded, where they cannot. */
+  #makeRoom(residents: Resident[], bytes: number): boolean {
+    const unload = makeRoom(residents, this.#options.memory, bytes);
+    const victims = new Set(unload);
+    for (const entry of this.#entries()) if (victims.has(entry.key)) this.#unload(entry);
+    return unload !== undefined;
+  }
+
+  #residents(): Resident[] {
+    const residents: Resident[] = [];
+    for (const slot of this.#slots.values()) {
+      if (!slot.entries.size) continue;
+      const view = slot.view();
+      for (const entry of slot.entries.values()) {
+        const { key, bytes } = entry;
+        const leases = entry.state === 'loading' ? 1 : (entry.loaded?.leases ?? 0);
+        const resident = { key, role: roleOf(view, key), bytes, leases, lastUsed: lastUsed(entry) };
+        if (bytes) residents.push(resident);
+      }
+    }
+    return residents;
   }
 
   #unload(entry: Entry): void {
@@ -344,7 +354,7 @@ export class ModelManager {
   }
 
   async #wait(slot: ModelSlot, entry: Entry, patience: number): Promise<LoadedVersion> {
-    if (entry.state === 'loading') await withTimeout(entry.settled, patience);
+    if (entry.state === 'loading') await within(patience, entry.settled);
     if (entry.loaded && entry.state === 'ready') return entry.loaded;
     const what = `Version ${entry.target.version} of model ${JSON.stringify(slot.model)}`;
     if (entry.state === 'failed' && entry.error) {
@@ -379,25 +389,8 @@ export class ModelManager {
           },
         );
       }
-      await this.#change(left);
+      await this.#changed.wait(left);
     }
-  }
-
-  /** Ends with the next change of any model, or when patience is over. */
-  #change(patience: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        this.#changed.delete(end);
-        resolve();
-      };
-      const timer = setTimeout(end, patience);
-      this.#changed.add(end);
-    });
-  }
-
-  #wake(): void {
-    for (const end of this.#changed) end();
   }
 
   /** Makes what the slots have visible to requests, in one assignment; then looks when to look again. */
@@ -419,7 +412,7 @@ export class ModelManager {
       if (!slot.desired && !slot.entries.size) this.#slots.delete(slot.modelId);
     }
     this.routes = routes;
-    this.#wake();
+    this.#changed.tell();
     clearTimeout(this.#tender);
     this.#tender = setTimeout(() => this.#tend(), Math.max(10, due - Date.now()));
     const text = watched.sort().join();
@@ -435,24 +428,6 @@ export class ModelManager {
   }
 }
 
-function asLoadError(error: unknown): LoadError {
-  if (error instanceof LoadError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  const soon =
-    error instanceof DomainError &&
-    (error.code === 'UNAVAILABLE' || error.code === 'DIGEST_MISMATCH');
-  return new LoadError(message, soon ? 'soon' : 'never', { cause: error });
-}
-
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
-}
-
-async function withTimeout(promise: Promise<void>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

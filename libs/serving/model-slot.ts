@@ -1,5 +1,6 @@
 import type { DesiredModel, VersionTarget } from './desired.js';
-import type { LoadedVersion, LoadError } from './loaded-version.js';
+import type { LoadError } from './load-error.js';
+import type { LoadedVersion } from './loaded-version.js';
 import type { ModelView, VersionView } from './policy.js';
 import type { Route } from './route-table.js';
 

@@ -2,8 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type Logger } from '#platform';
 
 /** Where blobs come from; `ArtifactStore` is one. */
 export interface BlobSource {

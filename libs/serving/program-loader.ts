@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { DomainError } from '#platform';
-import type { Logger } from '#platform';
+import { DomainError, type Logger } from '#platform';
 import {
   bindInputs,
   bindOutputs,
@@ -20,7 +19,8 @@ import {
 import { decodeTensors } from '#protocols';
 import { Batcher } from './batcher.js';
 import type { VersionTarget } from './desired.js';
-import { LoadedVersion, LoadError, type LoadedProgram } from './loaded-version.js';
+import { LoadError } from './load-error.js';
+import { LoadedVersion, type LoadedProgram } from './loaded-version.js';
 import type { VersionLoader } from './model-manager.js';
 import { RunMarker } from './run-marker.js';
 
@@ -64,6 +64,8 @@ const MAX_PROGRAM = 64 * 2 ** 20;
 const CHUNK = 2 ** 20;
 /** What ONNX Runtime needs beside the bytes of its files, and a process that is there for one version. */
 const ONNX_FACTOR = 1.5;
+/** Building a Program from more weights than this would hold the event loop for too long: it runs in a compartment. */
+const MAX_WEIGHTS_HERE = 16 * 2 ** 20;
 /** The slowest that a Program is built from its weights, on the event loop. */
 const LOAD_BYTES_PER_MS = 10_000;
 
@@ -126,7 +128,8 @@ export class ProgramLoader implements VersionLoader {
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
     const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
     admit(bytesHint);
-    if (hasOnnx || target.quarantine !== null)
+    const large = program.weights.size > MAX_WEIGHTS_HERE;
+    if (hasOnnx || large || target.quarantine !== null)
       return this.#contain(program, bytesHint, digest, held);
     const weights = program.weights.size
       ? await this.#bytes(program.weights, held)

@@ -10,7 +10,10 @@ export const BOOL = 9;
 
 type Bytes = number[];
 
-export function model(graph: Bytes[], { ir = 10, opset = 17, more = [] as Bytes[] } = {}): Uint8Array {
+export function model(
+  graph: Bytes[],
+  { ir = 10, opset = 17, more = [] as Bytes[] } = {},
+): Uint8Array {
   return Uint8Array.from([
     ...varintField(1, ir),
     ...bytesField(8, varintField(2, opset)),
@@ -48,7 +51,12 @@ function tensorType(type: number, shape?: number[]): Bytes {
   return bytesField(1, [...varintField(1, type), ...(dims ? bytesField(2, dims) : [])]);
 }
 
-export function node(op: string, inputs: string[], outputs: string[], ...attributes: Bytes[]): Bytes {
+export function node(
+  op: string,
+  inputs: string[],
+  outputs: string[],
+  ...attributes: Bytes[]
+): Bytes {
   return bytesField(1, [
     ...inputs.flatMap((name) => bytesField(1, name)),
     ...outputs.flatMap((name) => bytesField(2, name)),

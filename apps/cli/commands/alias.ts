@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { note, printJson, printTable } from '../output.js';
+import { note, print, printJson, printTable } from '../output.js';
 import { parseName, parseVersionReference, referenceText } from '../reference.js';
 import { withServer } from '../session.js';
 import type { ChangeOptions } from './stages.js';
@@ -37,7 +37,11 @@ export function addAlias(program: Command): void {
       const name = parseName(text);
       return withServer(
         command,
-        async (session) => tell(session, await session.slipway.deleteAlias(name, plain(word)), ''),
+        async ({ slipway, json }) => {
+          await slipway.deleteAlias(name, plain(word));
+          if (json) printJson({ model: name, alias: plain(word), removed: true });
+          else print(`@${plain(word)} of ${name} is removed`);
+        },
         (error) => (error.status === 404 ? `slipway alias ls ${name}` : undefined),
       );
     });

@@ -69,10 +69,7 @@ export function tell({ json }: Session, answer: Promotion, unchanged: string): v
   const { transition, model, serving } = answer;
   if (!transition) return print(`${unchanged}; serving: ${serving}`);
   const { version, to, previousVersion } = transition;
-  const what =
-    version === null
-      ? `${transition.from ?? ''} is removed`
-      : `${model.name}/${version} is ${to ?? 'None'} now`;
+  const what = `${model.name}/${version} is ${to ?? 'None'} now`;
   const instead =
     previousVersion === null || previousVersion === version
       ? ''

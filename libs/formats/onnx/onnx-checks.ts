@@ -11,10 +11,14 @@ import type {
 } from './onnx-model.js';
 import { elementType } from './onnx-types.js';
 
-/** What ONNX Runtime 1.30 accepts (measured); anything else it refuses late, or runs wrong. */
+/**
+ * What ONNX Runtime 1.30 accepts (measured); anything else it refuses late, or runs wrong. Below ai.onnx 7 it has kernels
+ * only for operators that have not changed since, which is all that tree models of scikit-learn need, and refuses the
+ * others by name.
+ */
 const IR_VERSIONS = { least: 3, most: 13 };
 const OPSETS = new Map([
-  ['', { name: 'ai.onnx', least: 7, most: 26 }],
+  ['', { name: 'ai.onnx', least: 1, most: 26 }],
   ['ai.onnx.ml', { name: 'ai.onnx.ml', least: 1, most: 5 }],
   ['com.microsoft', { name: 'com.microsoft', least: 1, most: 1 }],
 ]);

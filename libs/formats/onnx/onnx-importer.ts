@@ -90,8 +90,14 @@ async function createSession(
     return await (await nodeOnnxBackend()).load(contents, main, bridge);
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
+    if (/bad_alloc|allocate memory/i.test(error.message))
+      throw new DamagedModel('Loading the model needs more memory than compiling may take.');
     const reason = `ONNX Runtime refuses the graph: ${error.message.replace("Name:'' ", '')}`;
-    if (/NOT_IMPLEMENTED|not a registered function\/op|No Op registered/i.test(reason))
+    if (
+      /NOT_IMPLEMENTED|Could not find an implementation|not a registered function\/op|No Op registered/i.test(
+        reason,
+      )
+    )
       throw new UnsupportedModel(reason);
     throw new DamagedModel(reason);
   }
