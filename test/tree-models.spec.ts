@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { importers, type Verdict } from '#formats';
 import { bindInputs, loadProgram, type Runtime, type Tensor } from '#program';
@@ -131,6 +132,28 @@ async function expectSameRowByRow(
     }
   }
 }
+
+describe('larger models', () => {
+  const { folder, shared } = treeFolder();
+  const sizes = shared ? ['100x6', '500x8'] : [];
+  const models = sizes.flatMap((size) => [
+    ['xgboost', size, `xgb_binary_${size}.json`] as const,
+    ['lightgbm', size, `lgb_binary_${size}.txt`] as const,
+  ]);
+
+  it('are there, or it is said that they are left out', () => {
+    if (!shared) process.stderr.write('No shared fixtures: larger tree models are left out.\n');
+  });
+
+  it.each(models)('%s %s', async (library, size, name) => {
+    const recordedHere = JSON.parse(
+      readFileSync(`${folder}/speed/binary_${size}.expected.json`, 'utf8'),
+    ) as Expected & Record<typeof library, { predict: number[] }>;
+    const runtime = await load(name, gunzipSync(readFileSync(`${folder}/speed/${name}.gz`)));
+    const [got] = await answer(runtime, tensorsOf(runtime, recordedHere), ['predict']);
+    expect([...(got?.data ?? [])]).toEqual(recordedHere[library].predict);
+  });
+});
 
 describe('what the library refuses', () => {
   const find = (name: string) =>
