@@ -8,7 +8,7 @@ import {
   type Logger,
   notListening,
   setStarting,
-  type StartError,
+  StartError,
   type SupervisedChild,
   superviseChild,
 } from '#platform';

@@ -266,9 +266,10 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       await manager.query(`DELETE FROM compile_job WHERE version_id = $1`, [version.id]);
       if (deleted) return;
       await writeVerdict(manager, version.id, verdict);
-      if (task.force && verdict.programDigest) {
+      await this.keepProgram(manager, version.id, verdict.program);
+      if (task.force && verdict.program) {
         await manager.query(`DELETE FROM quarantine WHERE program_digest = $1`, [
-          verdict.program?.digest ?? null,
+          verdict.program.digest,
         ]);
       }
       await updateDeployment(manager, version.modelId, { force: task.force });
