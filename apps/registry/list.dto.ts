@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import { IsInt, IsString, Max, MaxLength, Min } from 'class-validator';
+import { MayBeAbsent } from './validators.js';
 
 /** What every list takes. */
 export class ListQueryDto {
@@ -15,20 +16,20 @@ export class ListQueryDto {
 
   /** `next` of the page before. */
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   cursor?: string;
 
   /** MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`. */
   @ApiProperty({ required: false, example: "tags.team = 'risk'" })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   filter?: string;
 
   /** A field, with `-` for descending; several by comma. */
   @ApiProperty({ required: false, example: '-createdAt' })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(1000)
   order?: string;

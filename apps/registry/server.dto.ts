@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsBoolean, IsInt, IsOptional, Max, Min } from 'class-validator';
+import { IsBoolean, IsInt, Max, Min } from 'class-validator';
+import { MayBeAbsent } from './validators.js';
 
 export class LimitsDto {
   @ApiProperty({ description: 'Bytes of a JSON body' })
@@ -29,7 +30,7 @@ export class ServerDto {
 export class CollectDto {
   /** Garbage younger than this stays. */
   @ApiProperty({ required: false, default: 3600, minimum: 0 })
-  @IsOptional()
+  @MayBeAbsent()
   @IsInt()
   @Min(0)
   @Max(365 * 86_400)
@@ -37,7 +38,7 @@ export class CollectDto {
 
   /** Only count. */
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsBoolean()
   dryRun?: boolean;
 }

@@ -4,7 +4,6 @@ import {
   IsIn,
   IsInt,
   IsNumber,
-  IsOptional,
   IsString,
   Max,
   MaxLength,
@@ -12,13 +11,14 @@ import {
   ValidateIf,
 } from 'class-validator';
 import { ModelDto } from './models.dto.js';
+import { MayBeAbsent } from './validators.js';
 
 const stageNames = ['Production', 'Staging', 'Archived', 'None'] as const;
 
 export class RollbackDto {
   /** Why; kept with the transition. */
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   reason?: string;
@@ -32,7 +32,7 @@ export class RollbackDto {
 
   /** Seconds to wait until every serving process answers with the version. */
   @ApiProperty({ required: false, default: 5, minimum: 0, maximum: 300 })
-  @IsOptional()
+  @MayBeAbsent()
   @IsNumber()
   @Min(0)
   @Max(300)
@@ -41,13 +41,13 @@ export class RollbackDto {
 
 export class PromoteDto extends RollbackDto {
   @ApiProperty({ required: false, enum: stageNames, default: 'Production' })
-  @IsOptional()
+  @MayBeAbsent()
   @IsIn(stageNames)
   stage?: (typeof stageNames)[number];
 
   /** Record the change although the version cannot be served. */
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsBoolean()
   unserved?: boolean;
 }
@@ -60,7 +60,7 @@ export class SetAliasDto extends RollbackDto {
   version: number | string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsBoolean()
   unserved?: boolean;
 }

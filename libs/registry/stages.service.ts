@@ -158,8 +158,8 @@ export class StagesService {
     version: string,
     options: ChangeOptions,
   ): Promise<TransitionAnswer> {
-    checkAlias(alias);
-    const reference = parseVersionReference(version);
+    checkAlias(alias, '');
+    const reference = parseVersionReference(version, '/version');
     const { id, follow } = await this.models.find(context, model);
     if (follow === `@${alias}` && !options.unserved) await this.awaitVerdict(id, model, reference);
     return this.change(context, id, options, async (manager, locked) => {
@@ -191,6 +191,7 @@ export class StagesService {
     alias: string,
     options: ChangeOptions,
   ): Promise<TransitionAnswer> {
+    checkAlias(alias, '');
     const { id } = await this.models.find(context, model);
     return this.change(context, id, { ...options, wait: 0 }, async (manager, locked) => {
       const current = await aliasHolder(manager, id, alias);

@@ -27,7 +27,9 @@ import {
 
 /** A V2 infer request; with `expected` its rows are golden: the compiled version must reproduce them. */
 export interface InputExample {
+  id?: string;
   inputs: unknown[];
+  outputs?: { name: string; parameters?: Record<string, unknown> }[];
   parameters?: Record<string, unknown>;
   expected?: unknown[];
   tolerance?: { rtol?: number; atol?: number };
@@ -41,7 +43,7 @@ export interface NewVersion {
   metadata?: Record<string, unknown>;
   signature?: Signature;
   inputExample?: InputExample;
-  metrics?: Record<string, number | string>;
+  metrics?: Record<string, number | bigint | string>;
   params?: Record<string, string>;
   lineage?: NewLineage;
 }
@@ -58,7 +60,7 @@ export interface VersionView {
   format: string | null;
   signature: Signature | null;
   inputExample: InputExample | null;
-  metrics: Record<string, number | string>;
+  metrics: Record<string, number | bigint | string>;
   params: Record<string, string>;
   lineage: VersionLineage;
   /** Null where the bytes are not held here. */
@@ -97,7 +99,7 @@ interface VersionRow {
   format: string | null;
   signature: Signature | null;
   inputExample: InputExample | null;
-  metrics: Record<string, number | string>;
+  metrics: Record<string, number | bigint | string>;
   params: Record<string, string>;
   lineage: VersionLineage;
   files: SizedEntry[] | null;
@@ -258,8 +260,9 @@ export class VersionsService {
     await inTransaction(this.dataSource, async (manager) => {
       const row = await this.lock(manager, context, model, version);
       checkEtag(ifMatch, row.revision, `version ${row.number} of "${model}"`);
+      // One that is wanted keeps its predecessor answering: without it the model would follow nothing.
       const serving = await manager.query<unknown[]>(
-        `SELECT 1 FROM deployment WHERE model_id = $1 AND version = $2`,
+        `SELECT 1 FROM deployment WHERE model_id = $1 AND version IS NOT NULL AND (version = $2 OR wanted = $2)`,
         [row.modelId, row.number],
       );
       if (serving.length > 0) {
@@ -317,7 +320,7 @@ export class VersionsService {
         version.format ?? null,
         version.signature ?? null,
         version.inputExample ? writeJson(version.inputExample) : null,
-        version.metrics ?? {},
+        writeJson(version.metrics ?? {}),
         version.params ?? {},
         digest,
         files.reduce((sum, file) => sum + file.size, 0),
