@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compile } from '#formats';
@@ -327,6 +328,9 @@ describe('requests', () => {
     expect(problem.error).toBe(problem.detail);
     expect(problem.errors?.[0]?.pointer.startsWith(pointer)).toBe(true);
     expect(answer.headers['x-request-id']).toBeTruthy();
+    // Wrong tensors are told what would have been right.
+    if (pointer.startsWith('/inputs'))
+      expect(problem.detail).toContain('Expected "X" FP32 [-1, 2]');
   });
 
   it('do not spoil each other in a batch', async () => {
@@ -354,6 +358,27 @@ describe('requests', () => {
       'transfer-encoding': 'chunked',
     });
     expect(chunked.status).toBe(413);
+  });
+
+  it('that are no HTTP are told so as all others are', async () => {
+    const answer = await new Promise<string>((done, failed) => {
+      let text = '';
+      const socket = connect(serving.port, '127.0.0.1', () => socket.write('NONSENSE\r\n\r\n'));
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      socket.on('end', () => done(text)).on('error', failed);
+    });
+    expect(answer).toMatch(
+      /^HTTP\/1.1 400 [^]*x-slipway-version: [^]*"error":"This is not a valid HTTP/,
+    );
+    expect(answer).toMatch(/^x-request-id: \w+\r$/m);
+  });
+
+  it('for a name that no model can have are 404', async () => {
+    for (const name of ['%00', 'a%00b', 'x'.repeat(2000), '%F0%9F%9A%80', '__proto__']) {
+      const answer = await serving.send('POST', `/v2/models/${name}/infer`, input({}));
+      expect([name.slice(0, 9), answer.status]).toEqual([name.slice(0, 9), 404]);
+    }
+    expect((await serving.get('/v2/models/%ff')).status).toBe(400);
   });
 
   it('keep the id they came with', async () => {
