@@ -11,6 +11,7 @@ import {
   Query,
   Req,
   Res,
+  UseInterceptors,
 } from '@nestjs/common';
 import {
   ApiBody,
@@ -25,6 +26,7 @@ import type { Request, Response } from 'express';
 import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
 import { DomainError, RawBody } from '#platform';
 import { StoredBlobDto } from './blobs.dto.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';
 import { sendBlob } from './send-blob.js';
 
@@ -38,6 +40,7 @@ const received = {
 /** Bytes by their SHA-256: uploaded in the steps of the OCI Distribution specification, stored once. */
 @ApiTags('blobs')
 @Controller('api/v1/blobs')
+@UseInterceptors(IdempotencyInterceptor)
 export class BlobsController {
   constructor(
     private readonly blobs: BlobService,
@@ -73,9 +76,13 @@ export class BlobsController {
   /** Begins an upload. */
   @Post('uploads')
   @RawBody()
+  @HttpCode(202)
   @ApiResponse({ status: 202, headers: { Location: location } })
-  async beginUpload(@Asker() context: RequestContext, @Res() response: Response): Promise<void> {
-    answer(response.status(202), await this.uploads.begin(context));
+  async beginUpload(
+    @Asker() context: RequestContext,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<void> {
+    tell(response, await this.uploads.begin(context));
   }
 
   /** How much of an upload is durable: where to go on, also after a restart or at another replica. */

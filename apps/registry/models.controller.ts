@@ -14,6 +14,7 @@ import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from
 import { ModelsService } from '#registry';
 import { Asker, type RequestContext, IfMatch } from './request.js';
 import { EtagInterceptor } from './etag.interceptor.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
 import {
   CreateModelDto,
@@ -25,7 +26,7 @@ import {
 
 @ApiTags('models')
 @Controller('api/v1/models')
-@UseInterceptors(EtagInterceptor)
+@UseInterceptors(EtagInterceptor, IdempotencyInterceptor)
 export class ModelsController {
   constructor(private readonly models: ModelsService) {}
 

@@ -1,15 +1,17 @@
-import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, UseInterceptors } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { GarbageCollector } from '#artifacts';
 import { importers } from '#formats';
 import { Config } from '#platform';
 import { CollectDto, CollectedDto, ServerDto } from './server.dto.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { productVersion } from './product-version.js';
 
 const defaultGrace = 3600;
 
 @ApiTags('server')
 @Controller('api/v1')
+@UseInterceptors(IdempotencyInterceptor)
 export class ServerController {
   constructor(
     private readonly config: Config,

@@ -1,6 +1,18 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Param,
+  Post,
+  Put,
+  Query,
+  UseInterceptors,
+} from '@nestjs/common';
 import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { StagesService } from '#registry';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
 import { Asker, IfMatch, type RequestContext } from './request.js';
 import {
@@ -13,6 +25,7 @@ import {
 
 @ApiTags('stages')
 @Controller('api/v1/models/:model')
+@UseInterceptors(IdempotencyInterceptor)
 export class StagesController {
   constructor(private readonly stages: StagesService) {}
 

@@ -19,6 +19,8 @@ import {
 } from '@nestjs/swagger';
 import { CompileService, LineageService, VersionsService } from '#registry';
 import { EtagInterceptor } from './etag.interceptor.js';
+import { checkInputExample } from './input-example.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
 import { Asker, IfMatch, type RequestContext } from './request.js';
 import {
@@ -32,7 +34,7 @@ import {
 
 @ApiTags('versions')
 @Controller('api/v1/models/:model/versions')
-@UseInterceptors(EtagInterceptor)
+@UseInterceptors(EtagInterceptor, IdempotencyInterceptor)
 export class VersionsController {
   constructor(
     private readonly versions: VersionsService,
@@ -43,11 +45,12 @@ export class VersionsController {
   /** Makes the next version from blobs that are stored; the model too, where there is none. */
   @Post()
   @ApiCreatedResponse({ type: VersionDto })
-  createVersion(
+  async createVersion(
     @Asker() context: RequestContext,
     @Param('model') model: string,
     @Body() body: CreateVersionDto,
   ): Promise<VersionDto> {
+    checkInputExample(body.inputExample);
     return this.versions.create(context, model, body);
   }
 

@@ -39,7 +39,7 @@ export { servingChannel, stateChannel } from './deployments.js';
 export { etagOf } from './etag.js';
 export { eventChannel, insertEventSql } from './events.js';
 export { EventsService, type EventView } from './events.service.js';
-export { once } from './idempotency.js';
+export { AnswerKept, IdempotencyKeys, type KeptAnswer, once } from './idempotency.js';
 export { latencyBounds } from './latency-bounds.js';
 export {
   type LineageDirection,
