@@ -26,6 +26,11 @@ export class EventsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
+    const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' };
+    if (request.method === 'HEAD') {
+      response.writeHead(200, headers).end();
+      return;
+    }
     const gone = new AbortController();
     request.on('close', () => gone.abort());
     response.on('close', () => gone.abort());
@@ -34,7 +39,7 @@ export class EventsController {
     // The first step checks Last-Event-ID, so that a wrong one is still answered with a problem document.
     const begin = () => {
       if (response.headersSent) return;
-      response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+      response.writeHead(200, headers);
       response.write(': events of Slipway\n\n');
     };
     const keepAlive = setInterval(

@@ -62,6 +62,7 @@ export class FilesController {
     @Param('model') model: string,
     @Param('version') version: string,
     @Query() { format }: ArchiveQueryDto,
+    @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
     const found = await this.versions.get(context, model, version);
@@ -73,6 +74,10 @@ export class FilesController {
       `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
     );
     response.setHeader('X-Content-Type-Options', 'nosniff');
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const archive = archiver(format, format === 'zip' ? { store: true, forceZip64: false } : {});
     // An archive cut short must not look complete: the connection is broken off instead.
     archive.on('error', (error) => response.destroy(error));

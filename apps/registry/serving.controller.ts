@@ -5,7 +5,7 @@ import { Config, DomainError, RawBody } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
 import { passOn } from './pass-on.js';
 import { Asker, type RequestContext } from './request.js';
-import { ServingProcessDto, StatisticsDto, StatisticsQueryDto } from './serving.dto.js';
+import { ServingProcessesDto, StatisticsDto, StatisticsQueryDto } from './serving.dto.js';
 
 const anHour = 3_600_000;
 const longest = 31 * 24 * anHour;
@@ -23,12 +23,13 @@ export class ServingController {
 
   /** What each live serving process answers with. */
   @Get('serving')
-  @ApiOkResponse({ type: [ServingProcessDto] })
+  @ApiOkResponse({ type: ServingProcessesDto })
   async getServing(
     @Asker() context: RequestContext,
     @Param('model') model: string,
-  ): Promise<ServingProcessDto[]> {
-    return this.status.processes((await this.models.find(context, model)).id);
+  ): Promise<ServingProcessesDto> {
+    const { id } = await this.models.find(context, model);
+    return { items: await this.status.processes(id) };
   }
 
   /** Requests, errors and latency by minute and version. */
