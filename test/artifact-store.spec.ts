@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, truncate } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterAll, describe, expect, it } from '@jest/globals';
-import { FolderArtifactStore, openArtifactStore } from '#artifacts';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Digest, FolderArtifactStore, openArtifactStore } from '#artifacts';
 import { readConfig } from '#platform';
 import { artifactStoreContract, chunked, commit } from './artifact-store.contract.js';
 import { ownBucket, s3At, s3IsThere } from './support/s3.js';
@@ -88,4 +90,57 @@ describe('S3ArtifactStore without a store', () => {
     for (const socket of sockets) socket.destroy();
     silent.close();
   }, 15_000);
+});
+
+describe('S3ArtifactStore with a store that lies', () => {
+  const digest: Digest = `sha256:${'1'.repeat(64)}`;
+  let lie: (response: ServerResponse) => void;
+  const liar = createHttpServer((_request, response) => lie(response));
+
+  beforeAll(async () => {
+    await once(liar.listen(0, '127.0.0.1'), 'listening');
+  });
+
+  afterAll(() => {
+    liar.closeAllConnections();
+    liar.close();
+  });
+
+  it.each<[string, typeof lie, number | undefined]>([
+    [
+      'sends less than it should, as if it were all',
+      (response) => response.writeHead(206, { 'content-length': 600 }).end(Buffer.alloc(600)),
+      1000,
+    ],
+    [
+      'sends more',
+      (response) => response.writeHead(206, { 'content-length': 1001 }).end(Buffer.alloc(1001)),
+      1000,
+    ],
+    [
+      'breaks off',
+      (response) => {
+        response.writeHead(200, { 'content-length': 1000 }).write(Buffer.alloc(600));
+        setTimeout(() => response.destroy(), 20);
+      },
+      undefined,
+    ],
+    ['knows no ranges', (response) => response.writeHead(200).end(Buffer.alloc(2000)), 1000],
+    [
+      'stops sending',
+      (response) => response.writeHead(206, { 'content-length': 1000 }).write(Buffer.alloc(600)),
+      1000,
+    ],
+  ])(
+    'fails where it %s',
+    async (_what, answer, length) => {
+      lie = answer;
+      const store = s3At(`http://127.0.0.1:${(liar.address() as AddressInfo).port}`);
+      const begun = Date.now();
+      const reading = async () => buffer(await store.read(digest, length ? { length } : undefined));
+      await expect(reading()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      expect(Date.now() - begun).toBeLessThan(10_000);
+    },
+    15_000,
+  );
 });

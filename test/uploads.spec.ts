@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemContext } from '#platform';
 import { chunked, collect, digestFor } from './artifact-store.contract.js';
 import { ownArtifacts, type Replica, startReplica } from './support/artifacts.js';
+import { until } from './support/processes.js';
 import { ownBucket, s3IsThere } from './support/s3.js';
+import { TcpProxy } from './support/tcp-proxy.js';
 
 const MiB = 1024 * 1024;
 const stores: [string, (() => Promise<Record<string, string>>) | undefined][] = [
@@ -78,7 +79,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const broken = new PassThrough();
       const appending = a.uploads.append(id, { content: broken, start: 0 });
       broken.write(content.subarray(0, 11 * MiB));
-      await sleep(50);
+      await until(() => broken.readableLength + broken.writableLength === 0);
       broken.destroy(new Error('cut'));
       await expect(appending).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
       const { received } = await a.uploads.status(id);
@@ -118,7 +119,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const slow = new PassThrough();
       const first = a.uploads.append(id, { content: slow, start: 0 });
       slow.write(Buffer.alloc(1000));
-      await sleep(50);
+      await until(() => slow.readableLength + slow.writableLength === 0);
       await expect(a.uploads.append(id, part(randomBytes(10), 0))).rejects.toMatchObject({
         code: 'CONFLICT',
       });
@@ -146,7 +147,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const slow = new PassThrough();
       const appending = a.uploads.append(id, { content: slow, start: 0 });
       slow.write(Buffer.alloc(100));
-      await sleep(50);
+      await until(() => slow.readableLength + slow.writableLength === 0);
       await b.uploads.cancel(id);
       slow.end(Buffer.alloc(100));
       await expect(appending).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -217,6 +218,44 @@ describe.each(stores)('with %s', (_name, store) => {
     });
   });
 });
+
+if (s3IsThere('uploads through an outage of S3')) {
+  it('an upload goes on after an outage of S3', async () => {
+    const bucket = await ownBucket();
+    const proxy = new TcpProxy(new URL(bucket.S3_ENDPOINT ?? ''));
+    const { env, remove } = await ownArtifacts(async () => ({
+      ...bucket,
+      S3_ENDPOINT: await proxy.open(),
+    }));
+    const replica = await startReplica(env);
+    const content = randomBytes(30 * MiB);
+    const rest = (from: number) => ({
+      content: Readable.from(chunked(content.subarray(from))),
+      start: from,
+    });
+    const { id } = await replica.uploads.begin(systemContext);
+    await replica.uploads.append(id, {
+      content: Readable.from(chunked(content.subarray(0, 9 * MiB))),
+    });
+    await proxy.cut();
+    const begun = Date.now();
+    const down = { code: 'UNAVAILABLE' };
+    await expect(replica.store.check()).rejects.toMatchObject(down);
+    await expect(replica.uploads.append(id, rest(9 * MiB))).rejects.toMatchObject(down);
+    await expect(
+      replica.uploads.finish(id, digestFor(content), rest(9 * MiB)),
+    ).rejects.toMatchObject(down);
+    await expect(replica.garbage.collect()).rejects.toMatchObject(down);
+    expect(Date.now() - begun).toBeLessThan(10_000);
+    expect(await replica.uploads.status(id)).toEqual({ id, received: 9 * MiB });
+    await proxy.open();
+    await replica.uploads.finish(id, digestFor(content), rest(9 * MiB));
+    expect(await replica.blobs.verify(digestFor(content))).toBeUndefined();
+    await proxy.cut();
+    await replica.dataSource.destroy();
+    await remove();
+  });
+}
 
 /** From now on the database takes no row of a blob. */
 async function refuseBlobs({ dataSource }: Replica): Promise<void> {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { openArtifactStore } from '#artifacts';
 import { checkDatabase, EmbeddedPostgres, migrate } from '#database';
 import {
   type Config,
@@ -7,7 +8,7 @@ import {
   type Logger,
   notListening,
   setStarting,
-  type StartError,
+  StartError,
   type SupervisedChild,
   superviseChild,
 } from '#platform';
@@ -43,6 +44,7 @@ export class Server {
     this.dataDir = await openDataDir(config.DATA_DIR);
     const ports = await this.freePorts();
     const databaseUrl = await this.openDatabase();
+    await checkStore(config);
     await setStarting(config, this.options.demo ?? false);
     const env = {
       ...process.env,
@@ -106,6 +108,16 @@ export class Server {
     const { demo } = await import('./demo.js');
     await demo(urlOf(this.config.loopback ? this.config.HOST : '127.0.0.1', port));
     await setStarting(this.config, false);
+  }
+}
+
+/** @throws StartError where the artifact store cannot be used */
+async function checkStore(config: Config): Promise<void> {
+  try {
+    await openArtifactStore(config).check();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`Cannot use ARTIFACT_STORE=${config.ARTIFACT_STORE}: ${reason}`);
   }
 }
 

@@ -46,10 +46,14 @@ export async function dereferenceBlobs(
     `DELETE FROM blob_reference WHERE kind = $1 AND owner = ANY($2) RETURNING digest`,
     [kind, owners],
   );
+  const digests = released.map(({ digest }) => digest);
+  // Locked first, in one order for everybody: an UPDATE locks rows in whatever order it finds them.
+  await manager.query(`SELECT FROM blob WHERE digest = ANY($1) ORDER BY digest FOR NO KEY UPDATE`, [
+    digests,
+  ]);
   await manager.query(
-    `UPDATE blob SET kept_until = greatest(kept_until, now() + make_interval(secs => $2))
-     WHERE digest IN (SELECT digest FROM blob WHERE digest = ANY($1) ORDER BY digest FOR NO KEY UPDATE)`,
-    [released.map(({ digest }) => digest), KEEP_SECONDS],
+    `UPDATE blob SET kept_until = greatest(kept_until, now() + make_interval(secs => $2)) WHERE digest = ANY($1)`,
+    [digests, KEEP_SECONDS],
   );
 }
 

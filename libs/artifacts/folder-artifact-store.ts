@@ -110,18 +110,24 @@ class StagedFile implements Staging {
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
     const file = await reachable(() => this.openAtEnd());
+    let syncing: Promise<void> = Promise.resolve();
     try {
       const writer = new GatheringWriter(file, this.size);
+      let checked = writer.written;
       for await (const chunk of content) {
         await reachable(() => writer.write(chunk));
-        if (writer.written - this.saved < CHECKPOINT_SIZE) continue;
-        await reachable(() => writer.flush());
-        await this.sync(file, writer.written);
-        await checkpoint({ received: this.saved, state: {} });
+        if (writer.written - checked < CHECKPOINT_SIZE) continue;
+        // The disk syncs what it has while the next bytes come.
+        await syncing;
+        checked = writer.written;
+        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
+        syncing.catch(() => undefined);
       }
       await reachable(() => writer.flush());
+      await syncing;
       this.size = writer.written;
     } finally {
+      await syncing.catch(() => undefined);
       await file.close();
     }
   }
@@ -136,7 +142,7 @@ class StagedFile implements Staging {
         await file.close();
       }
     }
-    return { received: this.saved, state: {} };
+    return this.snapshot();
   }
 
   async read(): Promise<Readable> {
@@ -158,7 +164,7 @@ class StagedFile implements Staging {
       await file.close();
     }
     // When the file has moved, nothing but this says how much of it there was.
-    await checkpoint({ received: this.saved, state: {} });
+    await checkpoint(this.snapshot());
     await reachable(async () => {
       if (await mkdir(dirname(target), { recursive: true }))
         await syncFolder(dirname(dirname(target)));
@@ -199,8 +205,11 @@ class StagedFile implements Staging {
 
   private async sync(file: FileHandle, size: number): Promise<void> {
     await reachable(() => file.datasync());
-    this.size = size;
     this.saved = size;
+  }
+
+  private snapshot(): SavedStaging {
+    return { received: this.saved, state: {} };
   }
 }
 

@@ -168,3 +168,11 @@ export function noUpload(id: string): DomainError {
     'It may be finished, given up, or older than a day: see with HEAD whether the blob is stored, or begin a new upload.',
   );
 }
+
+export function busy(): DomainError {
+  return new DomainError(
+    'CONFLICT',
+    'Another request is writing to this upload. Ask with GET where to go on when it has ended.',
+    { retryAfter: 1 },
+  );
+}

@@ -4,6 +4,7 @@ import { DomainError } from '#platform';
 import type { SavedStaging, Staging } from './artifact-store.js';
 import { digestOf, type Digest } from './digest.js';
 import {
+  busy,
   LEASE_SECONDS,
   noUpload,
   type UploadRow,
@@ -117,7 +118,7 @@ export class UploadWriter {
 
   /** Makes the blob; the bytes are known to be those of the digest. */
   async publish(blob: Verified): Promise<void> {
-    this.holding(await this.rows.announce(this.id, this.owner, blob));
+    await this.holding(await this.rows.announce(this.id, this.owner, blob));
     this.verified = blob;
     await this.staging.commit(blob.digest, (saved) => this.checkpoint(saved));
     await this.rows.publish(this.id, blob);
@@ -146,7 +147,7 @@ export class UploadWriter {
       for await (const chunk of content.iterator({
         destroyOnReturn: false,
       }) as AsyncIterable<Buffer>) {
-        this.holding(!this.lost);
+        await this.holding(!this.lost);
         came += chunk.length;
         if (came > length) {
           throw DomainError.invalid('', `Content-Range promised ${length} bytes, but more came.`);
@@ -162,7 +163,7 @@ export class UploadWriter {
   }
 
   private async checkpoint(saved: SavedStaging): Promise<void> {
-    this.holding(await this.rows.checkpoint(this.id, this.owner, saved, this.verified));
+    await this.holding(await this.rows.checkpoint(this.id, this.owner, saved, this.verified));
     this.received = saved.received;
   }
 
@@ -171,9 +172,9 @@ export class UploadWriter {
     if (!held) this.lost = true;
   }
 
-  private holding(held: boolean): void {
+  private async holding(held: boolean): Promise<void> {
     if (held) return;
     this.lost = true;
-    throw noUpload(this.id);
+    throw (await this.rows.find(this.id)) ? busy() : noUpload(this.id);
   }
 }

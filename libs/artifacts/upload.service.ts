@@ -7,7 +7,7 @@ import { DataSource } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
 import { parseDigest, type Digest } from './digest.js';
-import { LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
+import { busy, LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
 import { UploadWriter } from './upload-writer.js';
 
 export interface UploadStatus {
@@ -69,6 +69,7 @@ export class UploadService {
    * where another request writes to this upload; PAYLOAD_TOO_LARGE; UNAVAILABLE
    */
   async append(id: string, part: UploadPart): Promise<UploadStatus> {
+    heard(part.content);
     return this.writing(id, async (writer) => {
       await receive(writer, part);
       return { id, received: writer.received };
@@ -85,6 +86,7 @@ export class UploadService {
     part?: UploadPart,
   ): Promise<{ digest: Digest; size: number }> {
     const wanted = parseDigest(digest);
+    if (part) heard(part.content);
     return this.writing(id, async (writer) => {
       if (part) await receive(writer, part, { last: true });
       const { size } = writer;
@@ -105,13 +107,11 @@ export class UploadService {
     content: Readable | Buffer,
     context: RequestContext,
   ): Promise<{ digest: Digest; size: number }> {
+    const stream = Buffer.isBuffer(content) ? streamOf(content) : content;
+    heard(stream);
     const { id } = await this.begin(context);
     try {
       return await this.writing(id, async (writer) => {
-        // An empty Buffer is the end of a stream to Readable.from.
-        const stream = Buffer.isBuffer(content)
-          ? Readable.from(content.length ? [content] : [])
-          : content;
         await receive(writer, { content: stream }, { last: true });
         const blob = { digest: await writer.digest(), size: writer.size };
         await writer.publish(blob);
@@ -178,6 +178,16 @@ export class UploadService {
   }
 }
 
+/** Without an empty chunk, which some streams take for their end. */
+function streamOf(content: Buffer): Readable {
+  return Readable.from(content.length > 0 ? [content] : []);
+}
+
+/** A stream may break before anybody reads it; whoever reads it then will be told. */
+function heard(content: Readable): void {
+  content.on('error', () => {});
+}
+
 /** Waits for a writer that is about to end. @returns whether it has ended */
 async function settling(writer: UploadWriter): Promise<boolean> {
   const soon = sleep(PATIENCE_MS, false);
@@ -206,14 +216,6 @@ async function receive(
 
 function savedOf({ received, store_state }: UploadRow) {
   return { received, state: store_state.driver ?? {} };
-}
-
-function busy(): DomainError {
-  return new DomainError(
-    'CONFLICT',
-    'Another request is writing to this upload. Ask with GET where to go on when it has ended.',
-    { retryAfter: 1 },
-  );
 }
 
 function mismatch(wanted: Digest, actual: Digest, size: number): DomainError {

@@ -14,6 +14,7 @@ import {
   type Runtime,
   type Signature,
   type Tensor,
+  zeroInputs,
 } from '#program';
 import { CodecError, decodeTensors } from '#protocols';
 import { endWithParent, openChannel } from './contained-child.js';
@@ -32,7 +33,6 @@ import {
 } from './importer.js';
 import { importers } from './importers.js';
 import { nodeOnnxBackend } from './node-onnx.js';
-import { zeroInputs } from './zero-inputs.js';
 
 endWithParent();
 const channel = openChannel();
@@ -148,7 +148,8 @@ type Fault = Pick<CompileResult, 'reason' | 'difference'> & { state: 'failed' };
 /** Zeros may be no sensible input, so an error does not count, unless it is for want of memory. */
 async function runZeros(runtime: Runtime): Promise<Fault | undefined> {
   try {
-    await runtime.run(zeroInputs(runtime.signature), bindOutputs(runtime));
+    const zeros = bindInputs(runtime, zeroInputs(runtime), { maxRows: Infinity });
+    await runtime.run(zeros, bindOutputs(runtime));
     return undefined;
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;

@@ -1,11 +1,14 @@
 import { NodeFlag, type Forest, type WeightsWriter } from '#program';
 import { DamagedModel, UnsupportedModel } from './importer.js';
 
-/** A node as an importer reads it: a leaf, a comparison or a test of categories (members go left). */
+/**
+ * A node as an importer reads it: a leaf, a comparison or a test of categories (members go left), which are listed, or given
+ * as the words of a set.
+ */
 export type TreeNode =
   | { values: ArrayLike<number>; number: number }
   | { feature: number; threshold: number; left: number; right: number; flags: number }
-  | { feature: number; set: Uint32Array; left: number; right: number; flags: number };
+  | { feature: number; set: number[] | Uint32Array; left: number; right: number; flags: number };
 
 export interface TreeSource {
   /** For messages. */
@@ -118,13 +121,14 @@ export class ForestBuilder {
     this.flags.push(flags);
   }
 
-  private addSet(words: Uint32Array): number {
-    if (this.setWords.length + words.length > MOST_SET_WORDS) {
+  private addSet(set: number[] | Uint32Array): number {
+    const count = Array.isArray(set) ? wordsOf(set) : set.length;
+    if (this.setWords.length + count > MOST_SET_WORDS) {
       throw new UnsupportedModel(
         `The sets of categories need more than ${MOST_SET_WORDS * 4} bytes, the most that is supported.`,
       );
     }
-    for (const word of words) this.setWords.push(word);
+    for (const word of Array.isArray(set) ? setOf(set, count) : set) this.setWords.push(word);
     this.setStarts.push(this.setWords.length);
     return this.setStarts.length - 2;
   }
@@ -162,19 +166,17 @@ export class ForestBuilder {
   }
 }
 
-/** The words of a set of categories: bit `c & 31` of word `c >> 5` says whether `c` is in it. */
-export function setOf(categories: Iterable<number>): Uint32Array {
-  let words = new Uint32Array(8);
-  let used = 0;
+/** Words that the set of these categories needs. */
+function wordsOf(categories: number[]): number {
+  return categories.reduce((words, category) => Math.max(words, Math.floor(category / 32) + 1), 0);
+}
+
+/** The words of a set: bit `c & 31` of word `c >> 5` says whether category `c` is in it. */
+function setOf(categories: number[], count: number): Uint32Array {
+  const words = new Uint32Array(count);
   for (const category of categories) {
-    const word = category >> 5;
-    if (word >= words.length) {
-      const larger = new Uint32Array(Math.max(2 * words.length, word + 1));
-      larger.set(words);
-      words = larger;
-    }
+    const word = Math.floor(category / 32);
     words[word] = (words[word] ?? 0) | (1 << (category & 31));
-    used = Math.max(used, word + 1);
   }
-  return words.subarray(0, used);
+  return words;
 }

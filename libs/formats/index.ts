@@ -5,4 +5,3 @@ export * from './importer.js';
 export { importerOf, importers } from './importers.js';
 export { nodeOnnxBackend } from './node-onnx.js';
 export { onnxImporter } from './onnx/onnx-importer.js';
-export { zeroInputs } from './zero-inputs.js';

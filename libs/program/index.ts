@@ -22,3 +22,4 @@ export * from './program.js';
 export { loadProgram, type LoadOptions, type Runtime } from './runtime.js';
 export * from './tensor.js';
 export { WeightsWriter } from './weights.js';
+export { zeroInputs } from './zero-inputs.js';

@@ -65,7 +65,9 @@ export async function loadProgram(
     await closeAll(steps);
     throw error;
   }
-  return new Graph(parsed, slots, steps, weights.byteLength);
+  // Forests copy what they need; kernels keep views, and with them the whole.
+  const keepsWeights = parsed.nodes.some((node) => node.kind === 'kernel' && node.weights);
+  return new Graph(parsed, slots, steps, keepsWeights ? weights.byteLength : 0);
 }
 
 /** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */

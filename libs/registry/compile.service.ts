@@ -12,7 +12,7 @@ import {
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
-import { BlobService } from '#artifacts';
+import { BlobService, dereferenceBlobs } from '#artifacts';
 import { compile, type CompileResult, importerOf } from '#formats';
 import { Config, systemContext, toDomainError } from '#platform';
 import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
@@ -20,7 +20,6 @@ import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
 import type { InputExample } from './versions.service.js';
 import { Notifications } from './notifications.js';
-import { programOwner } from './version-release.js';
 
 interface VersionToCompile {
   id: string;
@@ -42,7 +41,8 @@ interface Verdict {
   importer: string | null;
   signature: unknown;
   difference: unknown;
-  programDigest: string | null;
+  /** Digests of `program.json` and of its weights; null where there is no Program. */
+  program: { digest: string; weights: string } | null;
 }
 
 const maxAttempts = 3;
@@ -131,7 +131,9 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       const verdict = await this.verdictOn(version, task);
       await this.keep(version, task, verdict);
     } catch (error) {
-      if (toDomainError(error)?.code !== 'UNAVAILABLE') this.logger.error(error);
+      const { code } = toDomainError(error) ?? {};
+      if (code === 'BLOB_MISSING') await this.checkAgain(task.versionId).catch(() => undefined);
+      else if (code !== 'UNAVAILABLE') this.logger.error(error);
       await postponeTask(this.dataSource, task.versionId, 5).catch(() => undefined);
     }
   }
@@ -154,7 +156,8 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const [row] = await this.dataSource.query<
       (Omit<Verdict, 'difference' | 'format'> & { importer: string })[]
     >(
-      `SELECT state, reason, importer, signature, program_digest AS "programDigest" FROM compiled_program
+      `SELECT state, reason, importer, signature,
+              json_build_object('digest', program_digest, 'weights', weights_digest) AS program FROM compiled_program
        WHERE manifest_digest = $1 AND state = 'servable' AND importer = ANY($2)`,
       [version.manifestDigest, importerOf(version.format)],
     );
@@ -184,7 +187,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         importer: result.importer,
         signature: result.signature ?? null,
         difference: result.difference ?? null,
-        programDigest: program,
+        program,
       };
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -205,8 +208,11 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     return files;
   }
 
-  /** Stores weights and program.json, which names weights and files by digest; returns the digest of program.json. */
-  private async store(version: VersionToCompile, result: CompileResult): Promise<string> {
+  /** Stores weights and program.json, which names weights and files by digest. */
+  private async store(
+    version: VersionToCompile,
+    result: CompileResult,
+  ): Promise<NonNullable<Verdict['program']>> {
     if (!result.programFolder) throw new Error('A servable result has no Program');
     const program = JSON.parse(
       await readFile(join(result.programFolder, 'program.json'), 'utf8'),
@@ -226,28 +232,21 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const stored = await this.blobs.put(
       Buffer.from(JSON.stringify({ ...program, weights, files })),
     );
-    await inTransaction(this.dataSource, async (manager) => {
-      await this.blobs.reference(manager, {
-        kind: 'program',
-        owner: programOwner(version.manifestDigest ?? '', result.importer ?? ''),
-        blobs: [weights, stored].map(({ digest }) => ({ digest })),
-      });
-      await manager.query(
-        `INSERT INTO compiled_program (manifest_digest, importer, state, signature, program_digest, weights_digest, files)
-         VALUES ($1, $2, 'servable', $3, $4, $5, $6)
-         ON CONFLICT (manifest_digest, importer) DO UPDATE SET signature = excluded.signature,
-           program_digest = excluded.program_digest, weights_digest = excluded.weights_digest, files = excluded.files`,
-        [
-          version.manifestDigest,
-          result.importer,
-          JSON.stringify(result.signature ?? null),
-          stored.digest,
-          weights.digest,
-          JSON.stringify(files),
-        ],
-      );
-    });
-    return stored.digest;
+    await this.dataSource.query(
+      `INSERT INTO compiled_program (manifest_digest, importer, state, signature, program_digest, weights_digest, files)
+       VALUES ($1, $2, 'servable', $3, $4, $5, $6)
+       ON CONFLICT (manifest_digest, importer) DO UPDATE SET signature = excluded.signature,
+         program_digest = excluded.program_digest, weights_digest = excluded.weights_digest, files = excluded.files`,
+      [
+        version.manifestDigest,
+        result.importer,
+        JSON.stringify(result.signature ?? null),
+        stored.digest,
+        weights.digest,
+        JSON.stringify(files),
+      ],
+    );
+    return { digest: stored.digest, weights: weights.digest };
   }
 
   /** Writes the verdict, ends the job, and lets serving know where it waited for this version. */
@@ -267,9 +266,10 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       await manager.query(`DELETE FROM compile_job WHERE version_id = $1`, [version.id]);
       if (deleted) return;
       await writeVerdict(manager, version.id, verdict);
-      if (task.force && verdict.programDigest) {
+      await this.keepProgram(manager, version.id, verdict.program);
+      if (task.force && verdict.program) {
         await manager.query(`DELETE FROM quarantine WHERE program_digest = $1`, [
-          verdict.programDigest,
+          verdict.program.digest,
         ]);
       }
       await updateDeployment(manager, version.modelId, { force: task.force });
@@ -281,6 +281,18 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         data: { state: verdict.state, ...(verdict.reason ? { reason: verdict.reason } : {}) },
       });
     });
+  }
+
+  /** @throws DomainError BLOB_MISSING where a Program of an earlier compilation was collected meanwhile */
+  private async keepProgram(
+    manager: EntityManager,
+    versionId: string,
+    program: Verdict['program'],
+  ): Promise<void> {
+    await dereferenceBlobs(manager, { kind: 'program', owners: [versionId] });
+    if (!program) return;
+    const blobs = [{ digest: program.digest }, { digest: program.weights }];
+    await this.blobs.reference(manager, { kind: 'program', owner: versionId, blobs });
   }
 
   private async versionOf(id: string): Promise<VersionToCompile | undefined> {
@@ -304,7 +316,7 @@ function refused(state: 'unsupported' | 'failed', reason: string): Verdict {
     importer: null,
     signature: null,
     difference: null,
-    programDigest: null,
+    program: null,
   };
 }
 
@@ -323,7 +335,7 @@ async function writeVerdict(
       verdict.reason,
       verdict.difference === null ? null : JSON.stringify(verdict.difference),
       verdict.importer,
-      verdict.programDigest,
+      verdict.program?.digest ?? null,
       verdict.format,
       verdict.signature === null ? null : JSON.stringify(verdict.signature),
     ],

@@ -17,12 +17,9 @@ const statements = [
   `DELETE FROM serving_minute WHERE minute < now() - interval '90 days'`,
   `DELETE FROM manifest_file f WHERE NOT EXISTS
      (SELECT 1 FROM model_version v WHERE v.manifest_digest = f.manifest_digest AND (v.deleted_at IS NULL OR v.deleted_at > now() - interval '1 day'))`,
-  // A version that was deleted while it was being compiled leaves a Program that nobody needs.
-  `WITH unused AS (
-     DELETE FROM compiled_program p WHERE created_at < now() - interval '1 day' AND NOT EXISTS
-       (SELECT 1 FROM model_version v WHERE v.manifest_digest = p.manifest_digest AND v.deleted_at IS NULL)
-     RETURNING p.manifest_digest || ':' || p.importer AS owner)
-   DELETE FROM blob_reference r USING unused u WHERE r.kind = 'program' AND r.owner = u.owner`,
+  // Only a cache: the blobs of a Program are kept by the versions that have it.
+  `DELETE FROM compiled_program p WHERE created_at < now() - interval '1 day' AND NOT EXISTS
+     (SELECT 1 FROM model_version v WHERE v.manifest_digest = p.manifest_digest AND v.deleted_at IS NULL)`,
 ];
 
 /** Removes what is no longer promised: old events, answers to idempotency keys, statistics, dead processes. */

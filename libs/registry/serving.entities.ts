@@ -98,7 +98,7 @@ export class ServingState {
   since: Date;
 }
 
-/** A Program that froze or killed a serving process: not loaded again until it is checked again. */
+/** A Program that froze or killed a serving process: it runs in a compartment of its own until it is checked again. */
 @Entity()
 export class Quarantine {
   @PrimaryColumn('text')

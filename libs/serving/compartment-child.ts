@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { endWithParent, openChannel, nodeOnnxBackend, zeroInputs } from '#formats';
-import { loadProgram, ProgramError, type Runtime, type Tensor } from '#program';
+import { endWithParent, openChannel, nodeOnnxBackend } from '#formats';
+import {
+  bindInputs,
+  loadProgram,
+  ProgramError,
+  type Runtime,
+  type Tensor,
+  zeroInputs,
+} from '#program';
 import { FrameReader, FrameWriter, MessageType, type Message } from './compartment-frames.js';
 import type { LoadedProgram, ProgramSource } from './compartment.js';
 
@@ -110,7 +117,7 @@ async function warmUp(runtime: Runtime): Promise<void> {
   const { signature } = runtime;
   try {
     await runtime.run(
-      zeroInputs(signature),
+      bindInputs(runtime, zeroInputs(runtime), { maxRows: Infinity }),
       signature.outputs.map(({ name }) => name),
     );
   } catch (error) {

@@ -1,9 +1,10 @@
-import type { Signature, Tensor } from '#program';
+import type { Binding, Signature, Tensor } from '#program';
 import type { Batcher, BatchTarget } from './batcher.js';
 
 /** A Program in memory, warmed up: an answering one. */
 export interface LoadedProgram extends BatchTarget {
   readonly signature: Signature;
+  readonly binding: Binding;
   /** Which importer made it, such as `xgboost`. */
   readonly format: string;
   /** Resident bytes, estimated. */

@@ -59,6 +59,7 @@ class ScriptedLoader implements VersionLoader {
     });
     const program = {
       signature: { inputs: [], outputs: [] },
+      binding: { kind: 'tensors' as const },
       format: 'test',
       bytes: BYTES,
       rowwise: false,

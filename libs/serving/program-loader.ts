@@ -6,15 +6,12 @@ import {
   bindOutputs,
   concatRows,
   loadProgram,
-  newData,
   parseProgram,
   splitRows,
-  type DType,
   type Program,
-  type Signature,
   type StoredFile,
   type Tensor,
-  type TensorData,
+  zeroInputs,
 } from '#program';
 import { decodeTensors } from '#protocols';
 import { Batcher } from './batcher.js';
@@ -139,6 +136,7 @@ export class ProgramLoader implements VersionLoader {
     const runtime = await loadProgram(program, weights).finally(() => marker?.loading(0));
     return {
       signature: runtime.signature,
+      binding: runtime.binding,
       format: program.format,
       bytes: runtime.bytes,
       rowwise: runtime.rowwise,
@@ -168,6 +166,7 @@ export class ProgramLoader implements VersionLoader {
     );
     return {
       signature: program.signature,
+      binding: program.binding,
       format: program.format,
       bytes: runtime.bytes,
       rowwise: program.rowwise,
@@ -198,7 +197,7 @@ export class ProgramLoader implements VersionLoader {
   async #warmUp(version: LoadedVersion, { example }: VersionTarget): Promise<void> {
     const { program } = version;
     const given = exampleOf(example);
-    const tensors = given ?? zeros(program.signature);
+    const tensors = given ?? zeroInputs(program);
     try {
       const inputs = program.bind(tensors, Infinity);
       const outputs = bindOutputs(program);
@@ -304,17 +303,4 @@ function withRelease(program: LoadedProgram, release: () => void): LoadedProgram
 function exampleOf(example: unknown): Tensor[] | undefined {
   if (typeof example !== 'object' || example === null || !('inputs' in example)) return undefined;
   return decodeTensors(example.inputs);
-}
-
-/** One row of zeros or empty strings; a free dimension is 1. */
-function zeros({ inputs }: Signature): Tensor[] {
-  return inputs.map(({ name, dtype, shape }) => {
-    const dimensions = shape.map((size) => (size < 0 ? 1 : size));
-    const length = dimensions.reduce((product, size) => product * size, 1);
-    return { name, dtype, shape: dimensions, data: zeroData(dtype, length) };
-  });
-}
-
-function zeroData(dtype: DType, length: number): TensorData {
-  return dtype === 'BYTES' ? Array.from({ length }, () => '') : newData(dtype, length);
 }

@@ -6,6 +6,7 @@ import {
   type DType,
   type TensorSpec,
 } from '#program';
+import { canNameInputs, madeUpNames } from '../column-names.js';
 import { ForestBuilder, type TreeNode } from '../forest-builder.js';
 import { DamagedModel, UnsupportedModel, type Verdict } from '../importer.js';
 import { ProgramBuilder } from '../program-builder.js';
@@ -65,9 +66,9 @@ function isMadeUp(names: string[]): boolean {
 function bindColumns(builder: ProgramBuilder, model: LightgbmModel): Table {
   const { features, featureNames } = model;
   const levels = levelsOf(model);
-  const named = !isMadeUp(featureNames) && new Set(featureNames).size === features;
+  const named = !isMadeUp(featureNames) && canNameInputs(featureNames);
   if ([...levels.values()].some((level) => typeof level[0] === 'string')) {
-    const names = named ? featureNames : featureNames.map((_, i) => `x${i}`);
+    const names = named ? featureNames : madeUpNames(features);
     return joinColumns(builder, names, levels);
   }
   let rows = 'X';

@@ -28,8 +28,8 @@ export interface LightgbmTree {
 
 export interface LightgbmSplit {
   feature: number;
-  /** A threshold, or the set of categories that go left. */
-  test: number | Uint32Array;
+  /** A threshold, or the categories that go left: listed, or the words of a set. */
+  test: number | number[] | Uint32Array;
   defaultLeft: boolean;
   missing: MissingType;
   left: number;

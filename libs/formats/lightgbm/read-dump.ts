@@ -1,5 +1,4 @@
 import { Part } from '../document.js';
-import { setOf } from '../forest-builder.js';
 import {
   MOST,
   MOST_CATEGORY,
@@ -87,7 +86,7 @@ function readSplit(part: Part): LightgbmSplit {
   };
 }
 
-function readTest(part: Part): number | Uint32Array {
+function readTest(part: Part): LightgbmSplit['test'] {
   const threshold = part.field('threshold');
   const type = part.field('decision_type').text();
   if (type === '<=') return threshold.number();
@@ -95,7 +94,7 @@ function readTest(part: Part): number | Uint32Array {
     return part.damaged(`decision_type "${type.slice(0, 40)}" is none of LightGBM's`);
   const categories = String(threshold.value).split('||').map(Number);
   return categories.every((c) => Number.isInteger(c) && c >= 0 && c < MOST_CATEGORY)
-    ? setOf(categories)
+    ? categories
     : threshold.damaged('must be categories');
 }
 

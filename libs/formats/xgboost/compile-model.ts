@@ -1,4 +1,5 @@
 import { COLUMN_PREFIX, type Binding, type DType, type TensorSpec } from '#program';
+import { canNameInputs, madeUpNames } from '../column-names.js';
 import type { Numbers, Part } from '../document.js';
 import { ForestBuilder } from '../forest-builder.js';
 import { UnsupportedModel, type Verdict } from '../importer.js';
@@ -97,7 +98,7 @@ function refusesInfinity({ version }: ModelFacts): boolean {
 
 function matrixOf(facts: ModelFacts): Table {
   const { features, featureNames } = facts;
-  const inputs: TensorSpec[] = featureNames.length
+  const inputs: TensorSpec[] = canNameInputs(featureNames)
     ? featureNames.map((name) => ({ name, dtype: 'FP32', shape: [-1] }))
     : [{ name: 'X', dtype: 'FP32', shape: [-1, features] }];
   return {
@@ -117,9 +118,9 @@ function readColumns(
   facts: ModelFacts,
   levels: (string[] | undefined)[],
 ): Table {
-  const names = facts.featureNames.length
+  const names = canNameInputs(facts.featureNames)
     ? facts.featureNames
-    : Array.from({ length: facts.features }, (_, i) => `x${i}`);
+    : madeUpNames(facts.features);
   const inputs = names.map((name, i): TensorSpec => {
     const dtype: DType = levels[i] ? 'BYTES' : 'FP32';
     return { name, dtype, shape: [-1] };

@@ -1,6 +1,6 @@
 import { NodeFlag } from '#program';
 import type { Part, Numbers } from '../document.js';
-import { setOf, type ForestBuilder, type TreeNode } from '../forest-builder.js';
+import type { ForestBuilder, TreeNode } from '../forest-builder.js';
 import { UnsupportedModel } from '../importer.js';
 import { isSince, LAST_VERSION, type Version } from './objectives.js';
 
@@ -183,9 +183,9 @@ function readLeafValues(
 }
 
 /** The listed categories of each node that tests them. */
-function readSets(tree: Part): Map<number, Uint32Array> {
+function readSets(tree: Part): Map<number, number[]> {
   const nodes = tree.optional('categories_nodes')?.numbers() ?? [];
-  const sets = new Map<number, Uint32Array>();
+  const sets = new Map<number, number[]>();
   if (nodes.length === 0) return sets;
   const categories = tree.field('categories').numbers();
   const segments = tree.field('categories_segments').numbers(nodes.length);
@@ -200,7 +200,7 @@ function readSets(tree: Part): Map<number, Uint32Array> {
     if (!listed.every((c) => Number.isInteger(c) && c >= 0 && c < MOST_CATEGORY)) {
       tree.damaged(`node ${nodes[i]} lists something that is not a category`);
     }
-    sets.set(nodes[i] ?? -1, setOf(listed));
+    sets.set(nodes[i] ?? -1, listed);
   }
   return sets;
 }

@@ -1,3 +1,5 @@
+import { powerOfTwo } from './power-of-two.js';
+
 /** Parts of 2 in the table below. */
 const PARTS = 32;
 
@@ -22,7 +24,7 @@ export function exp32(x: number): number {
   const scaled = x * (Math.LOG2E * PARTS);
   const steps = scaled + ROUNDER - ROUNDER;
   const r = scaled - steps;
-  const part = ((steps % PARTS) + PARTS) % PARTS;
-  const power = (POWERS[part] ?? 1) * 2 ** ((steps - part) / PARTS);
+  const part = steps & (PARTS - 1);
+  const power = (POWERS[part] ?? 1) * powerOfTwo((steps - part) / PARTS);
   return Math.fround(((CUBIC * r + QUADRATIC) * (r * r) + (LINEAR * r + 1)) * power);
 }

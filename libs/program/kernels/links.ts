@@ -1,10 +1,10 @@
 import { exp32 } from './exp32.js';
+import { exp64 } from './exp64.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
 
 /**
  * Functions from margins to answers. Values in FP32 are computed with XGBoost's steps and roundings and the exponential of
- * the C library ({@link exp32}); values in FP64 in float64, with the exponential of the JavaScript engine, which may be one
- * unit in the last place from the C library's.
+ * the C library ({@link exp32}); values in FP64 with LightGBM's steps and {@link exp64}.
  */
 export const links: Record<string, Kernel> = {
   /**
@@ -15,18 +15,18 @@ export const links: Record<string, Kernel> = {
     const scale = given.has('scale') ? given.number('scale') : 1;
     const limit = given.has('limit') ? Math.fround(given.number('limit')) : Infinity;
     return each(
-      (x) => 1 / (1 + Math.exp(Math.min(-scale * x, limit))),
+      (x) => 1 / (1 + exp64(Math.min(-scale * x, limit))),
       (x) => 1 / Math.fround(1 + exp32(Math.min(-Math.fround(scale * x), limit))),
     );
   },
 
-  exp: () => each(Math.exp, exp32),
+  exp: () => each(exp64, exp32),
 
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
   'log1p-exp': () =>
     each(
-      (x) => Math.log1p(Math.exp(x)),
-      (x) => Math.log1p(Math.exp(x)),
+      (x) => Math.log1p(exp64(x)),
+      (x) => Math.log1p(exp32(x)),
     ),
 
   /** x², with the sign of x: undoes a signed square root. */
@@ -89,7 +89,7 @@ function softmaxRow64(
   const largest = largestOf(source, start, length);
   let sum = 0;
   for (let i = 0; i < length; i++) {
-    const exponential = Math.exp((source[start + i] ?? 0) - largest);
+    const exponential = exp64((source[start + i] ?? 0) - largest);
     exponentials[i] = exponential;
     sum += exponential;
   }
