@@ -168,6 +168,15 @@ describe('hot loading', () => {
     expect(state?.reason).toContain('input example');
   });
 
+  it('warms up with an example of integers beyond 2^53', async () => {
+    const id = await models.model('wide-example');
+    await models.version(id, 1, stump(1), {
+      example: { inputs: [{ name: 'X', datatype: 'INT64', shape: [1, 2], data: [2 ** 60, 1] }] },
+    });
+    await models.follow(id, 1);
+    expect(await models.settled(id)).toMatchObject([{ answering: 1, state: 'ready' }]);
+  });
+
   it('loads a version when its blob has come, without being asked again', async () => {
     const id = await models.model('late-blob');
     await models.version(id, 1, stump(41));

@@ -315,7 +315,9 @@ function told(
   if (summary.state === 'none' || summary.state === 'unserved' || changed !== summary.wanted) {
     return 'unserved';
   }
-  return summary.state === 'quarantined' ? 'failed' : summary.state;
+  if (summary.state !== 'quarantined') return summary.state;
+  // One that is kept apart may answer all the same.
+  return summary.answering === summary.wanted ? 'ready' : 'failed';
 }
 
 async function lockModel(

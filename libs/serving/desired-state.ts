@@ -50,7 +50,7 @@ export class DesiredState implements VersionResolver {
   readonly #options: DesiredStateOptions;
   readonly #file: SnapshotFile;
   readonly #listeners = new Set<(snapshot: DesiredSnapshot) => void>();
-  readonly #examples = new Map<string, unknown>();
+  readonly #examples = new Map<string, string | null>();
   /** Lookups that have been sent, and those that begin when the one before them has ended. */
   readonly #running = new Map<string, Promise<Resolution>>();
   readonly #waiting = new Map<string, Promise<Resolution>>();
