@@ -18,7 +18,7 @@ import { Config, systemContext, toDomainError } from '#platform';
 import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
-import type { InputExample } from './versions.service.js';
+import type { InputExample } from './version-view.js';
 import { Notifications } from './notifications.js';
 
 interface VersionToCompile {
