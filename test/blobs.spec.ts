@@ -63,6 +63,17 @@ describe('an upload', () => {
     }
   });
 
+  it('is begun once for an Idempotency-Key', async () => {
+    const key = { 'idempotency-key': 'one-upload' };
+    const [first, again] = [
+      await send('POST', uploads, undefined, key),
+      await send('POST', uploads, undefined, key),
+    ];
+    expect(again.status).toBe(202);
+    expect(again.headers.get('location')).toBe(first.headers.get('location'));
+    expect(await begin()).not.toBe(first.headers.get('location'));
+  });
+
   it('walks the steps of the OCI specification', async () => {
     const content = randomBytes(3 * MiB);
     const location = await begin();

@@ -80,5 +80,7 @@ describe('events', () => {
       fetch(`${registry.url}/api/v1/events`, { headers: { 'Last-Event-ID': id } });
     expect((await get('yesterday')).status).toBe(400);
     expect((await get('1-1')).status).toBe(410);
+    // Of another database: nothing would ever come after it.
+    expect((await get('999999999999-1')).status).toBe(410);
   });
 });

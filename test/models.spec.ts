@@ -146,5 +146,26 @@ describe('models', () => {
     expect(again.body.id).toBe(first.body.id);
     const other = await post({ name: 'other' }).expect(422);
     expect(other.body.code).toBe('IDEMPOTENCY_KEY_REUSED');
+    // Word for word, whatever became of the model since.
+    await registry.http.patch('/api/v1/models/once').send({ description: 'changed' }).expect(200);
+    const later = await post({ name: 'once' }).expect(201);
+    expect(later.text).toBe(first.text);
+    expect(later.headers.etag).toBe(first.headers.etag);
+    await registry.http.delete('/api/v1/models/once').expect(204);
+    expect((await post({ name: 'once' }).expect(201)).text).toBe(first.text);
+    await registry.http.get('/api/v1/models/once').expect(404);
+  });
+
+  it('give two requests with one key at a time one answer', async () => {
+    const post = () =>
+      registry.http.post('/api/v1/models').set('Idempotency-Key', 'twins').send({ name: 'twins' });
+    const answers = await Promise.all(Array.from({ length: 8 }, async () => post().expect(201)));
+    expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+  });
+
+  it('tell the live serving processes as a list like every other', async () => {
+    await registry.http.post('/api/v1/models').send({ name: 'unserved' }).expect(201);
+    await registry.http.get('/api/v1/models/unserved/serving').expect(200, { items: [] });
+    await registry.http.get('/api/v1/models/unserved/stats').expect(200, { items: [] });
   });
 });

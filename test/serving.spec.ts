@@ -168,6 +168,15 @@ describe('hot loading', () => {
     expect(state?.reason).toContain('input example');
   });
 
+  it('warms up with an example of integers beyond 2^53', async () => {
+    const id = await models.model('wide-example');
+    await models.version(id, 1, stump(1), {
+      example: { inputs: [{ name: 'X', datatype: 'INT64', shape: [1, 2], data: [2 ** 60, 1] }] },
+    });
+    await models.follow(id, 1);
+    expect(await models.settled(id)).toMatchObject([{ answering: 1, state: 'ready' }]);
+  });
+
   it('loads a version when its blob has come, without being asked again', async () => {
     const id = await models.model('late-blob');
     await models.version(id, 1, stump(41));
@@ -328,6 +337,9 @@ describe('requests', () => {
     expect(problem.error).toBe(problem.detail);
     expect(problem.errors?.[0]?.pointer.startsWith(pointer)).toBe(true);
     expect(answer.headers['x-request-id']).toBeTruthy();
+    // Wrong tensors are told what would have been right.
+    if (pointer.startsWith('/inputs'))
+      expect(problem.detail).toContain('Expected "X" FP32 [-1, 2]');
   });
 
   it('do not spoil each other in a batch', async () => {
@@ -355,6 +367,27 @@ describe('requests', () => {
       'transfer-encoding': 'chunked',
     });
     expect(chunked.status).toBe(413);
+  });
+
+  it('that are no HTTP are told so as all others are', async () => {
+    const answer = await new Promise<string>((done, failed) => {
+      let text = '';
+      const socket = connect(serving.port, '127.0.0.1', () => socket.write('NONSENSE\r\n\r\n'));
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      socket.on('end', () => done(text)).on('error', failed);
+    });
+    expect(answer).toMatch(
+      /^HTTP\/1.1 400 [^]*x-slipway-version: [^]*"error":"This is not a valid HTTP/,
+    );
+    expect(answer).toMatch(/^x-request-id: \w+\r$/m);
+  });
+
+  it('for a name that no model can have are 404', async () => {
+    for (const name of ['%00', 'a%00b', 'x'.repeat(2000), '%F0%9F%9A%80', '__proto__']) {
+      const answer = await serving.send('POST', `/v2/models/${name}/infer`, input({}));
+      expect([name.slice(0, 9), answer.status]).toEqual([name.slice(0, 9), 404]);
+    }
+    expect((await serving.get('/v2/models/%ff')).status).toBe(400);
   });
 
   it('keep the id they came with', async () => {

@@ -153,14 +153,20 @@ describe('promote', () => {
     await promote(2).expect(404);
   });
 
+  it('and setting an alias name the field of the body that names no version', async () => {
+    await logVersions(1);
+    const { body } = await setAlias('champion', { version: 'newest' }).expect(400);
+    expect(body.errors[0].pointer).toBe('/version');
+  });
+
   it('happens once for an Idempotency-Key', async () => {
     await logVersions(2);
     const post = (version: number) => promote(version).set('Idempotency-Key', `p-${name}`);
     const first = await post(1).expect(200);
     await promote(2).expect(200);
     const again = await post(1).expect(200);
-    expect(again.body.transition).toEqual(first.body.transition);
-    expect(again.body.model.production).toBe(2);
+    expect(again.text).toBe(first.text);
+    expect((await registry.http.get(url()).expect(200)).body.production).toBe(2);
     await post(2).expect(422);
   });
 });
@@ -279,6 +285,18 @@ describe('aliases', () => {
 });
 
 describe('deleting', () => {
+  it('spares a version that is wanted, while its predecessor answers because of it', async () => {
+    await logVersions(1);
+    const unsupported = await logUnsupported();
+    await promote(1).expect(200);
+    await promote(unsupported, { unserved: true }).expect(200);
+    await registry.http.delete(url(`/versions/${unsupported}`)).expect(409);
+    expect((await registry.http.get(url())).body.serving).toMatchObject({ wanted: unsupported });
+    await rollback().expect(200);
+    await registry.http.delete(url(`/versions/${unsupported}`)).expect(204);
+    expect((await registry.http.get(url())).body.serving).toMatchObject({ wanted: 1 });
+  });
+
   it('spares what is being served', async () => {
     await logVersions(2);
     await promote(1).expect(200);

@@ -11,6 +11,7 @@ import {
   Query,
   Req,
   Res,
+  UseInterceptors,
 } from '@nestjs/common';
 import {
   ApiBody,
@@ -20,11 +21,13 @@ import {
   ApiQuery,
   ApiResponse,
   ApiTags,
+  ApiOperation,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
 import { DomainError, RawBody } from '#platform';
 import { StoredBlobDto } from './blobs.dto.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';
 import { sendBlob } from './send-blob.js';
 
@@ -38,14 +41,15 @@ const received = {
 /** Bytes by their SHA-256: uploaded in the steps of the OCI Distribution specification, stored once. */
 @ApiTags('blobs')
 @Controller('api/v1/blobs')
+@UseInterceptors(IdempotencyInterceptor)
 export class BlobsController {
   constructor(
     private readonly blobs: BlobService,
     private readonly uploads: UploadService,
   ) {}
 
-  /** Whether a blob is stored; one that is stays for an hour at least. */
   @Head(':digest')
+  @ApiOperation({ summary: 'Whether a blob is stored; one that is stays for an hour at least.' })
   @ApiParam({ name: 'digest', example: 'sha256:…' })
   @ApiOkResponse({
     headers: { 'Content-Length': { description: 'Its size', schema: { type: 'integer' } } },
@@ -58,8 +62,8 @@ export class BlobsController {
     await this.send(await this.blobs.keep(digest), request, response);
   }
 
-  /** The bytes; with Range, If-Range and If-None-Match. */
   @Get(':digest')
+  @ApiOperation({ summary: 'The bytes; with Range, If-Range and If-None-Match.' })
   @ApiParam({ name: 'digest', example: 'sha256:…' })
   @ApiOkResponse({ content: { 'application/octet-stream': {} } })
   async getBlob(
@@ -70,23 +74,30 @@ export class BlobsController {
     await this.send(await this.blobs.get(digest), request, response);
   }
 
-  /** Begins an upload. */
   @Post('uploads')
+  @ApiOperation({ summary: 'Begins an upload.' })
   @RawBody()
+  @HttpCode(202)
   @ApiResponse({ status: 202, headers: { Location: location } })
-  async beginUpload(@Asker() context: RequestContext, @Res() response: Response): Promise<void> {
-    answer(response.status(202), await this.uploads.begin(context));
+  async beginUpload(
+    @Asker() context: RequestContext,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<void> {
+    tell(response, await this.uploads.begin(context));
   }
 
-  /** How much of an upload is durable: where to go on, also after a restart or at another replica. */
   @Get('uploads/:id')
+  @ApiOperation({
+    summary:
+      'How much of an upload is durable: where to go on, also after a restart or at another replica.',
+  })
   @ApiResponse({ status: 204, headers: { Range: received, Location: location } })
   async getUpload(@Param('id') id: string, @Res() response: Response): Promise<void> {
     answer(response.status(204), await this.uploads.status(id));
   }
 
-  /** Appends bytes. */
   @Patch('uploads/:id')
+  @ApiOperation({ summary: 'Appends bytes.' })
   @RawBody()
   @ApiBody(bytes)
   @ApiHeader({ name: 'Content-Range', required: false, description: '`start-end`, both inclusive' })
@@ -102,8 +113,11 @@ export class BlobsController {
     });
   }
 
-  /** Ends an upload, with its last bytes or all of them, and stores the blob if its digest is right. */
   @Put('uploads/:id')
+  @ApiOperation({
+    summary:
+      'Ends an upload, with its last bytes or all of them, and stores the blob if its digest is right.',
+  })
   @RawBody()
   @ApiBody(bytes)
   @ApiHeader({ name: 'Content-Range', required: false, description: '`start-end`, both inclusive' })
@@ -128,8 +142,8 @@ export class BlobsController {
     });
   }
 
-  /** Gives an upload up. */
   @Delete('uploads/:id')
+  @ApiOperation({ summary: 'Gives an upload up.' })
   @HttpCode(204)
   async cancelUpload(@Param('id') id: string): Promise<void> {
     await this.uploads.cancel(id);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Controller, Get, Headers, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Stopping } from '#platform';
 import { EventsService } from '#registry';
@@ -17,8 +17,10 @@ export class EventsController {
     private readonly stopping: Stopping,
   ) {}
 
-  /** Server-sent events; `Last-Event-ID` goes on after that event without loss. */
   @Get()
+  @ApiOperation({
+    summary: 'Server-sent events; `Last-Event-ID` goes on after that event without loss.',
+  })
   @ApiOkResponse({ content: { 'text/event-stream': {} } })
   async follow(
     @Asker() context: RequestContext,
@@ -26,6 +28,11 @@ export class EventsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
+    const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' };
+    if (request.method === 'HEAD') {
+      response.writeHead(200, headers).end();
+      return;
+    }
     const gone = new AbortController();
     request.on('close', () => gone.abort());
     response.on('close', () => gone.abort());
@@ -34,7 +41,7 @@ export class EventsController {
     // The first step checks Last-Event-ID, so that a wrong one is still answered with a problem document.
     const begin = () => {
       if (response.headersSent) return;
-      response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+      response.writeHead(200, headers);
       response.write(': events of Slipway\n\n');
     };
     const keepAlive = setInterval(

@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import { IsInt, IsString, Max, MaxLength, Min } from 'class-validator';
+import { MayBeAbsent } from './validators.js';
 
 /** What every list takes. */
 export class ListQueryDto {
@@ -13,22 +14,27 @@ export class ListQueryDto {
   @Max(1000)
   limit: number = 50;
 
-  /** `next` of the page before. */
-  @ApiProperty({ required: false })
-  @IsOptional()
+  @ApiProperty({ required: false, description: '`next` of the page before.' })
+  @MayBeAbsent()
   @IsString()
   cursor?: string;
 
-  /** MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`. */
-  @ApiProperty({ required: false, example: "tags.team = 'risk'" })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    example: "tags.team = 'risk'",
+    description: "MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`.",
+  })
+  @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   filter?: string;
 
-  /** A field, with `-` for descending; several by comma. */
-  @ApiProperty({ required: false, example: '-createdAt' })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    example: '-createdAt',
+    description: 'A field, with `-` for descending; several by comma.',
+  })
+  @MayBeAbsent()
   @IsString()
   @MaxLength(1000)
   order?: string;

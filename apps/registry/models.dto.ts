@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
-import { IsJsonObject, IsStringMap } from './validators.js';
+import { IsIn, IsString, MaxLength } from 'class-validator';
+import { IsJsonObject, IsStringMap, MayBeAbsent } from './validators.js';
 
 const maxDescription = 100_000;
 
@@ -10,61 +10,67 @@ export class CreateModelDto {
   name: string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(maxDescription)
   description?: string;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string' } })
-  @IsOptional()
+  @MayBeAbsent()
   @IsStringMap()
   tags?: Record<string, string>;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: true })
-  @IsOptional()
+  @MayBeAbsent()
   @IsJsonObject()
   metadata?: Record<string, unknown>;
 }
 
 export class UpdateModelDto {
-  /** A new name; versions, history and aliases stay. */
-  @ApiProperty({ required: false })
-  @IsOptional()
+  @ApiProperty({ required: false, description: 'A new name; versions, history and aliases stay.' })
+  @MayBeAbsent()
   @IsString()
   name?: string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(maxDescription)
   description?: string;
 
-  /** Tags to set; `null` removes one; those not named stay. */
   @ApiProperty({
     required: false,
     type: Object,
     additionalProperties: { type: 'string', nullable: true },
+    description: 'Tags to set; `null` removes one; those not named stay.',
   })
-  @IsOptional()
+  @MayBeAbsent()
   @IsStringMap({ removable: true })
   tags?: Record<string, string | null>;
 
-  /** Replaces the metadata. */
-  @ApiProperty({ required: false, type: Object, additionalProperties: true })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    type: Object,
+    additionalProperties: true,
+    description: 'Replaces the metadata.',
+  })
+  @MayBeAbsent()
   @IsJsonObject()
   metadata?: Record<string, unknown>;
 
-  /** What serving follows: `production`, or an alias such as `@champion`. */
-  @ApiProperty({ required: false, example: '@champion' })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    example: '@champion',
+    description: 'What serving follows: `production`, or an alias such as `@champion`.',
+  })
+  @MayBeAbsent()
   @IsString()
   follow?: string;
 }
 
 export class DeleteModelQueryDto {
   @ApiProperty({ required: false, enum: ['true', 'false'] })
-  @IsOptional()
+  @MayBeAbsent()
   @IsIn(['true', 'false'])
   force?: string;
 }

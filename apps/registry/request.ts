@@ -6,8 +6,14 @@ import { contextOf, DomainError, type RequestContext, writeJson } from '#platfor
 export type { RequestContext } from '#platform';
 
 /** The context of the request: who asks, where, and the `Idempotency-Key` of a POST. */
-export const Asker = createParamDecorator((_: unknown, host: ExecutionContext): RequestContext => {
-  const request = host.switchToHttp().getRequest<Request>();
+export const Asker = createParamDecorator((_: unknown, host: ExecutionContext): RequestContext =>
+  askerOf(host.switchToHttp().getRequest<Request>()),
+);
+
+const askers = new WeakMap<Request, RequestContext>();
+
+/** As {@link Asker}; the body must have been read. */
+export function askerOf(request: Request): RequestContext {
   const key = request.method === 'POST' ? request.header('idempotency-key') : undefined;
   if (key === undefined) return contextOf(request);
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
@@ -16,8 +22,12 @@ export const Asker = createParamDecorator((_: unknown, host: ExecutionContext): 
       'The Idempotency-Key must be 1 to 255 visible ASCII characters; a UUID is a good one.',
     );
   }
-  return { ...contextOf(request), idempotency: { key, request: digestOf(request) } };
-});
+  const known = askers.get(request);
+  if (known) return known;
+  const asker = { ...contextOf(request), idempotency: { key, request: digestOf(request) } };
+  askers.set(request, asker);
+  return asker;
+}
 
 /** The `If-Match` header, or undefined. */
 export const IfMatch = createParamDecorator(

@@ -1,23 +1,25 @@
-import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Post, UseInterceptors } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import { GarbageCollector } from '#artifacts';
 import { importers } from '#formats';
 import { Config } from '#platform';
 import { CollectDto, CollectedDto, ServerDto } from './server.dto.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { productVersion } from './product-version.js';
 
 const defaultGrace = 3600;
 
 @ApiTags('server')
 @Controller('api/v1')
+@UseInterceptors(IdempotencyInterceptor)
 export class ServerController {
   constructor(
     private readonly config: Config,
     private readonly garbage: GarbageCollector,
   ) {}
 
-  /** What runs here, and where predictions are answered. */
   @Get('server')
+  @ApiOperation({ summary: 'What runs here, and where predictions are answered.' })
   @ApiOkResponse({ type: ServerDto })
   getServer(): ServerDto {
     const { MAX_BODY, MAX_ROWS, PREDICT_TIMEOUT, SERVING_URL } = this.config;
@@ -29,8 +31,11 @@ export class ServerController {
     };
   }
 
-  /** Removes given-up uploads and blobs that nothing needs any more; happens by itself too. */
   @Post('gc')
+  @ApiOperation({
+    summary:
+      'Removes given-up uploads and blobs that nothing needs any more; happens by itself too.',
+  })
   @HttpCode(200)
   @ApiBody({ type: CollectDto, required: false })
   @ApiOkResponse({ type: CollectedDto })

@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsBoolean, IsInt, IsOptional, Max, Min } from 'class-validator';
+import { IsBoolean, IsInt, Max, Min } from 'class-validator';
+import { MayBeAbsent } from './validators.js';
 
 export class LimitsDto {
   @ApiProperty({ description: 'Bytes of a JSON body' })
@@ -27,17 +28,20 @@ export class ServerDto {
 }
 
 export class CollectDto {
-  /** Garbage younger than this stays. */
-  @ApiProperty({ required: false, default: 3600, minimum: 0 })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    default: 3600,
+    minimum: 0,
+    description: 'Garbage younger than this stays.',
+  })
+  @MayBeAbsent()
   @IsInt()
   @Min(0)
   @Max(365 * 86_400)
   graceSeconds?: number;
 
-  /** Only count. */
-  @ApiProperty({ required: false })
-  @IsOptional()
+  @ApiProperty({ required: false, description: 'Only count.' })
+  @MayBeAbsent()
   @IsBoolean()
   dryRun?: boolean;
 }

@@ -1,11 +1,11 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Config, DomainError, RawBody } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
 import { passOn } from './pass-on.js';
 import { Asker, type RequestContext } from './request.js';
-import { ServingProcessDto, StatisticsDto, StatisticsQueryDto } from './serving.dto.js';
+import { ServingProcessesDto, StatisticsDto, StatisticsQueryDto } from './serving.dto.js';
 
 const anHour = 3_600_000;
 const longest = 31 * 24 * anHour;
@@ -21,18 +21,19 @@ export class ServingController {
     private readonly config: Config,
   ) {}
 
-  /** What each live serving process answers with. */
   @Get('serving')
-  @ApiOkResponse({ type: [ServingProcessDto] })
+  @ApiOperation({ summary: 'What each live serving process answers with.' })
+  @ApiOkResponse({ type: ServingProcessesDto })
   async getServing(
     @Asker() context: RequestContext,
     @Param('model') model: string,
-  ): Promise<ServingProcessDto[]> {
-    return this.status.processes((await this.models.find(context, model)).id);
+  ): Promise<ServingProcessesDto> {
+    const { id } = await this.models.find(context, model);
+    return { items: await this.status.processes(id) };
   }
 
-  /** Requests, errors and latency by minute and version. */
   @Get('stats')
+  @ApiOperation({ summary: 'Requests, errors and latency by minute and version.' })
   @ApiOkResponse({ type: StatisticsDto })
   async getStatistics(
     @Asker() context: RequestContext,
@@ -52,6 +53,7 @@ export class ServingController {
   }
 
   @Post('infer')
+  @ApiOperation({ summary: 'Passes a prediction on to serving.' })
   @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
@@ -65,6 +67,7 @@ export class ServingController {
   }
 
   @Post('versions/:version/infer')
+  @ApiOperation({ summary: 'Passes a prediction of one version on to serving.' })
   @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })

@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsOptional, IsRFC3339 } from 'class-validator';
+import { IsRFC3339 } from 'class-validator';
+import { MayBeAbsent } from './validators.js';
 
 export class ServingProcessDto {
   @ApiProperty()
@@ -27,16 +28,23 @@ export class ServingProcessDto {
   heartbeatAt: Date;
 }
 
+export class ServingProcessesDto {
+  @ApiProperty({ type: [ServingProcessDto] })
+  items: ServingProcessDto[];
+}
+
 export class StatisticsQueryDto {
-  /** Default: an hour before `to`. */
-  @ApiProperty({ required: false, format: 'date-time' })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    format: 'date-time',
+    description: 'Default: an hour before `to`.',
+  })
+  @MayBeAbsent()
   @IsRFC3339({ message: '$property must be a time such as 2026-11-20T12:00:00Z' })
   from?: string;
 
-  /** Default: now. */
-  @ApiProperty({ required: false, format: 'date-time' })
-  @IsOptional()
+  @ApiProperty({ required: false, format: 'date-time', description: 'Default: now.' })
+  @MayBeAbsent()
   @IsRFC3339({ message: '$property must be a time such as 2026-11-20T12:00:00Z' })
   to?: string;
 }

@@ -4,7 +4,6 @@ import {
   IsIn,
   IsInt,
   IsNumber,
-  IsOptional,
   IsString,
   Max,
   MaxLength,
@@ -12,27 +11,37 @@ import {
   ValidateIf,
 } from 'class-validator';
 import { ModelDto } from './models.dto.js';
+import { MayBeAbsent } from './validators.js';
 
 const stageNames = ['Production', 'Staging', 'Archived', 'None'] as const;
 
 export class RollbackDto {
-  /** Why; kept with the transition. */
-  @ApiProperty({ required: false })
-  @IsOptional()
+  @ApiProperty({ required: false, description: 'Why; kept with the transition.' })
+  @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   reason?: string;
 
-  /** The version that must hold the stage or alias now; null = nobody; absent = unchecked. */
-  @ApiProperty({ required: false, type: Number, nullable: true })
+  @ApiProperty({
+    required: false,
+    type: Number,
+    nullable: true,
+    description:
+      'The version that must hold the stage or alias now; null = nobody; absent = unchecked.',
+  })
   @ValidateIf((_, value) => value !== undefined && value !== null)
   @IsInt()
   @Min(1)
   ifCurrent?: number | null;
 
-  /** Seconds to wait until every serving process answers with the version. */
-  @ApiProperty({ required: false, default: 5, minimum: 0, maximum: 300 })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    default: 5,
+    minimum: 0,
+    maximum: 300,
+    description: 'Seconds to wait until every serving process answers with the version.',
+  })
+  @MayBeAbsent()
   @IsNumber()
   @Min(0)
   @Max(300)
@@ -41,13 +50,15 @@ export class RollbackDto {
 
 export class PromoteDto extends RollbackDto {
   @ApiProperty({ required: false, enum: stageNames, default: 'Production' })
-  @IsOptional()
+  @MayBeAbsent()
   @IsIn(stageNames)
   stage?: (typeof stageNames)[number];
 
-  /** Record the change although the version cannot be served. */
-  @ApiProperty({ required: false })
-  @IsOptional()
+  @ApiProperty({
+    required: false,
+    description: 'Record the change although the version cannot be served.',
+  })
+  @MayBeAbsent()
   @IsBoolean()
   unserved?: boolean;
 }
@@ -60,7 +71,7 @@ export class SetAliasDto extends RollbackDto {
   version: number | string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsBoolean()
   unserved?: boolean;
 }

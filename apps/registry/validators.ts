@@ -1,8 +1,13 @@
-import { ValidateBy, type ValidationOptions } from 'class-validator';
+import { ValidateBy, ValidateIf, type ValidationOptions } from 'class-validator';
 
 const maxEntries = 1000;
 const maxKey = 250;
 const maxValue = 8000;
+
+/** The field may be left out. Unlike with class-validator's `IsOptional`, `null` is a value, and a wrong one. */
+export function MayBeAbsent(): PropertyDecorator {
+  return ValidateIf((_, value) => value !== undefined);
+}
 
 /** An object of strings, as tags and params are. With `removable`, `null` takes an entry away. */
 export function IsStringMap(
@@ -25,7 +30,8 @@ export function IsMetricMap(options?: ValidationOptions): PropertyDecorator {
     '$property must be an object whose values are each a number, "NaN", "Infinity" or "-Infinity"',
     options,
     (v) =>
-      (typeof v === 'number' && Number.isFinite(v)) ||
+      typeof v === 'number' ||
+      typeof v === 'bigint' ||
       v === 'NaN' ||
       v === 'Infinity' ||
       v === '-Infinity',
@@ -54,17 +60,24 @@ function mapOf(
       name,
       validator: {
         validate: (map: unknown) =>
-          isObject(map) &&
-          Object.keys(map).length <= maxEntries &&
-          Object.entries(map).every(
-            ([key, v]) => key.length > 0 && key.length <= maxKey && accepts(v),
-          ),
-        defaultMessage: () =>
-          `${message} (at most ${maxEntries} entries, keys of 1 to ${maxKey} characters, values of at most ${maxValue})`,
+          isObject(map) && Object.keys(map).length <= maxEntries && wrongEntry(map, accepts) === '',
+        defaultMessage: (found) =>
+          `${message} (at most ${maxEntries} entries, keys of 1 to ${maxKey} characters, values of at most ${maxValue})${wrongEntry(found?.value, accepts)}`,
       },
     },
     options,
   );
+}
+
+/** Names the first entry of a map that is not taken; empty where all are, or where it is no map. */
+function wrongEntry(map: unknown, accepts: (value: unknown) => boolean): string {
+  if (!isObject(map)) return '';
+  for (const [key, value] of Object.entries(map)) {
+    if (key === '' || key.length > maxKey)
+      return `; the key ${JSON.stringify(key.slice(0, 40))} is wrong`;
+    if (!accepts(value)) return `; the value of ${JSON.stringify(key)} is wrong`;
+  }
+  return '';
 }
 
 function isObject(value: unknown): value is object {

@@ -16,9 +16,12 @@ import {
   ApiNoContentResponse,
   ApiOkResponse,
   ApiTags,
+  ApiOperation,
 } from '@nestjs/swagger';
 import { CompileService, LineageService, VersionsService } from '#registry';
 import { EtagInterceptor } from './etag.interceptor.js';
+import { checkInputExample } from './input-example.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
 import { Asker, IfMatch, type RequestContext } from './request.js';
 import {
@@ -32,7 +35,7 @@ import {
 
 @ApiTags('versions')
 @Controller('api/v1/models/:model/versions')
-@UseInterceptors(EtagInterceptor)
+@UseInterceptors(EtagInterceptor, IdempotencyInterceptor)
 export class VersionsController {
   constructor(
     private readonly versions: VersionsService,
@@ -40,18 +43,25 @@ export class VersionsController {
     private readonly lineage: LineageService,
   ) {}
 
-  /** Makes the next version from blobs that are stored; the model too, where there is none. */
   @Post()
+  @ApiOperation({
+    summary:
+      'Makes the next version from blobs that are stored; the model too, where there is none.',
+  })
   @ApiCreatedResponse({ type: VersionDto })
-  createVersion(
+  async createVersion(
     @Asker() context: RequestContext,
     @Param('model') model: string,
     @Body() body: CreateVersionDto,
   ): Promise<VersionDto> {
+    checkInputExample(body.inputExample);
     return this.versions.create(context, model, body);
   }
 
   @Get()
+  @ApiOperation({
+    summary: 'Lists the versions of a model, newest first unless `order` says otherwise.',
+  })
   @ApiOkResponse({ type: VersionPageDto })
   listVersions(
     @Asker() context: RequestContext,
@@ -62,6 +72,9 @@ export class VersionsController {
   }
 
   @Get(':version')
+  @ApiOperation({
+    summary: 'One version: a number, `@alias`, `production`, `staging` or `latest`.',
+  })
   @ApiOkResponse({ type: VersionDto })
   getVersion(
     @Asker() context: RequestContext,
@@ -72,6 +85,10 @@ export class VersionsController {
   }
 
   @Patch(':version')
+  @ApiOperation({
+    summary:
+      'Changes the description, tags and metadata of a version; nothing else of it ever changes.',
+  })
   @ApiOkResponse({ type: VersionDto })
   updateVersion(
     @Asker() context: RequestContext,
@@ -83,8 +100,10 @@ export class VersionsController {
     return this.versions.update(context, model, version, body, ifMatch);
   }
 
-  /** Deletes a version that is not being served; its number is not used again. */
   @Delete(':version')
+  @ApiOperation({
+    summary: 'Deletes a version that is not being served; its number is not used again.',
+  })
   @HttpCode(204)
   @ApiNoContentResponse()
   deleteVersion(
@@ -96,8 +115,10 @@ export class VersionsController {
     return this.versions.delete(context, model, version, ifMatch);
   }
 
-  /** Compiles and verifies the version again, as after an upgrade of the server. */
   @Post(':version/check')
+  @ApiOperation({
+    summary: 'Compiles and verifies the version again, as after an upgrade of the server.',
+  })
   @HttpCode(202)
   @ApiAcceptedResponse({ type: VersionDto })
   async checkVersion(
@@ -110,8 +131,8 @@ export class VersionsController {
     return this.versions.get(context, model, String(found.version));
   }
 
-  /** What the version was made from, and what was made from it. */
   @Get(':version/lineage')
+  @ApiOperation({ summary: 'What the version was made from, and what was made from it.' })
   @ApiOkResponse({ type: LineageDto })
   getLineage(
     @Asker() context: RequestContext,

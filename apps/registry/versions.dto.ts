@@ -9,13 +9,14 @@ import {
   IsNumber,
   IsOptional,
   IsString,
+  Length,
   Matches,
   Max,
   MaxLength,
   Min,
   ValidateNested,
 } from 'class-validator';
-import { IsJsonObject, IsMetricMap, IsStringMap } from './validators.js';
+import { IsJsonObject, IsMetricMap, IsStringMap, MayBeAbsent } from './validators.js';
 
 const dtypes = [
   'BOOL',
@@ -33,6 +34,9 @@ const dtypes = [
   'FP64',
   'BYTES',
 ] as const;
+
+/** Of numbers of versions and sizes of dimensions. */
+const maxInteger = 2 ** 31 - 1;
 
 export class FileDto {
   @ApiProperty({ example: 'model.onnx' })
@@ -54,7 +58,7 @@ export class SizedFileDto extends FileDto {
 export class TensorSpecDto {
   @ApiProperty({ example: 'x' })
   @IsString()
-  @MaxLength(1000)
+  @Length(1, 1000)
   name: string;
 
   @ApiProperty({ enum: dtypes })
@@ -66,6 +70,7 @@ export class TensorSpecDto {
   @ArrayMaxSize(32)
   @IsInt({ each: true })
   @Min(-1, { each: true })
+  @Max(maxInteger, { each: true })
   shape: number[];
 }
 
@@ -85,7 +90,7 @@ export class SignatureDto {
   outputs: TensorSpecDto[];
 
   @ApiProperty({ required: false, type: [String] })
-  @IsOptional()
+  @MayBeAbsent()
   @IsArray()
   @IsString({ each: true })
   defaultOutputs?: string[];
@@ -93,37 +98,66 @@ export class SignatureDto {
 
 export class ToleranceDto {
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsNumber()
   @Min(0)
   rtol?: number;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsNumber()
   @Min(0)
   atol?: number;
 }
 
+export class RequestedOutputDto {
+  @ApiProperty()
+  @IsString()
+  @Length(1, 1000)
+  name: string;
+
+  @ApiProperty({ required: false, type: Object, additionalProperties: true })
+  @MayBeAbsent()
+  @IsJsonObject()
+  parameters?: Record<string, unknown>;
+}
+
+/** A V2 infer request; with `expected` its rows are golden. */
 export class InputExampleDto {
+  @ApiProperty({ required: false })
+  @MayBeAbsent()
+  @IsString()
+  @MaxLength(1000)
+  id?: string;
+
   @ApiProperty({ type: [Object], description: 'V2 tensors' })
   @IsArray()
   @ArrayMinSize(1)
   inputs: unknown[];
 
   @ApiProperty({ required: false, type: Object, additionalProperties: true })
-  @IsOptional()
+  @MayBeAbsent()
   @IsJsonObject()
   parameters?: Record<string, unknown>;
 
-  /** V2 tensors that the compiled version must reproduce. */
-  @ApiProperty({ required: false, type: [Object] })
-  @IsOptional()
+  @ApiProperty({ required: false, type: [RequestedOutputDto] })
+  @MayBeAbsent()
+  @IsArray()
+  @ValidateNested({ each: true })
+  @Type(() => RequestedOutputDto)
+  outputs?: RequestedOutputDto[];
+
+  @ApiProperty({
+    required: false,
+    type: [Object],
+    description: 'V2 tensors that the compiled version must reproduce.',
+  })
+  @MayBeAbsent()
   @IsArray()
   expected?: unknown[];
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @ValidateNested()
   @Type(() => ToleranceDto)
   tolerance?: ToleranceDto;
@@ -132,17 +166,17 @@ export class InputExampleDto {
 export class DatasetDto {
   @ApiProperty()
   @IsString()
-  @MaxLength(1000)
+  @Length(1, 1000)
   name: string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(1000)
   digest?: string;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   source?: string;
@@ -156,18 +190,19 @@ export class ParentDto {
   @ApiProperty()
   @IsInt()
   @Min(1)
+  @Max(maxInteger)
   version: number;
 }
 
 export class NewLineageDto {
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
-  @MaxLength(1000)
+  @Length(1, 1000)
   run?: string;
 
   @ApiProperty({ required: false, type: [DatasetDto] })
-  @IsOptional()
+  @MayBeAbsent()
   @IsArray()
   @ArrayMaxSize(1000)
   @ValidateNested({ each: true })
@@ -175,7 +210,7 @@ export class NewLineageDto {
   datasets?: DatasetDto[];
 
   @ApiProperty({ required: false, type: [ParentDto] })
-  @IsOptional()
+  @MayBeAbsent()
   @IsArray()
   @ArrayMaxSize(1000)
   @ValidateNested({ each: true })
@@ -192,53 +227,58 @@ export class CreateVersionDto {
   @Type(() => FileDto)
   files: FileDto[];
 
-  /** Recognised from the files where it is left out. */
-  @ApiProperty({ required: false, type: String, nullable: true, example: 'onnx' })
+  @ApiProperty({
+    required: false,
+    type: String,
+    nullable: true,
+    example: 'onnx',
+    description: 'Recognised from the files where it is left out.',
+  })
   @IsOptional()
   @IsString()
   @MaxLength(100)
   format?: string | null;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(100_000)
   description?: string;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string' } })
-  @IsOptional()
+  @MayBeAbsent()
   @IsStringMap()
   tags?: Record<string, string>;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: true })
-  @IsOptional()
+  @MayBeAbsent()
   @IsJsonObject()
   metadata?: Record<string, unknown>;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @ValidateNested()
   @Type(() => SignatureDto)
   signature?: SignatureDto;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @ValidateNested()
   @Type(() => InputExampleDto)
   inputExample?: InputExampleDto;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'number' } })
-  @IsOptional()
+  @MayBeAbsent()
   @IsMetricMap()
-  metrics?: Record<string, number | string>;
+  metrics?: Record<string, number | bigint | string>;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: { type: 'string' } })
-  @IsOptional()
+  @MayBeAbsent()
   @IsStringMap()
   params?: Record<string, string>;
 
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @ValidateNested()
   @Type(() => NewLineageDto)
   lineage?: NewLineageDto;
@@ -246,7 +286,7 @@ export class CreateVersionDto {
 
 export class UpdateVersionDto {
   @ApiProperty({ required: false })
-  @IsOptional()
+  @MayBeAbsent()
   @IsString()
   @MaxLength(100_000)
   description?: string;
@@ -256,12 +296,12 @@ export class UpdateVersionDto {
     type: Object,
     additionalProperties: { type: 'string', nullable: true },
   })
-  @IsOptional()
+  @MayBeAbsent()
   @IsStringMap({ removable: true })
   tags?: Record<string, string | null>;
 
   @ApiProperty({ required: false, type: Object, additionalProperties: true })
-  @IsOptional()
+  @MayBeAbsent()
   @IsJsonObject()
   metadata?: Record<string, unknown>;
 }
@@ -336,7 +376,7 @@ export class VersionDto {
   inputExample: InputExampleDto | null;
 
   @ApiProperty({ type: Object, additionalProperties: { type: 'number' } })
-  metrics: Record<string, number | string>;
+  metrics: Record<string, number | bigint | string>;
 
   @ApiProperty({ type: Object, additionalProperties: { type: 'string' } })
   params: Record<string, string>;

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { answerBrokenRequests } from '#platform';
 import type { Front } from './front.js';
 
 /** After a drain began, idle connections stay open this long: a request that was just sent on one is still answered. */
@@ -15,6 +16,7 @@ export class DealtServer {
   constructor(private readonly front: Front) {
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE, noDelay: true }, front.handle);
     this.#server.on('checkContinue', front.handle);
+    answerBrokenRequests(this.#server, (problem) => front.refusal(problem));
     // The time limits of slow clients begin with this event only.
     this.#server.emit('listening');
   }

@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AccessCheck, type Config, DomainError, type Logger, problemOf } from '#platform';
-import { bindOutputs, ProgramError, type Tensor } from '#program';
+import {
+  type AccessCheck,
+  type BrokenAnswer,
+  type Config,
+  DomainError,
+  type Logger,
+  type ProblemDocument,
+  problemHeaders,
+  problemOf,
+} from '#platform';
+import { bindOutputs, ProgramError, showInputs, type Signature, type Tensor } from '#program';
 import {
   CodecError,
   decodeInferRequest,
@@ -79,9 +88,25 @@ export class Front {
     }
   };
 
+  /** The answer to what is no HTTP at all. */
+  refusal(problem: ProblemDocument): BrokenAnswer {
+    return {
+      headers: {
+        'content-type': 'application/json',
+        'x-slipway-version': this.#options.version,
+        'x-request-id': this.#newId(),
+      },
+      body: documentOf(problem),
+    };
+  }
+
   #idOf({ headers }: IncomingMessage): string {
     const given = headers['x-request-id'];
     if (typeof given === 'string' && SANE_ID.test(given)) return given;
+    return this.#newId();
+  }
+
+  #newId(): string {
     return this.#idPrefix + (this.#nextId++).toString(36);
   }
 
@@ -208,10 +233,10 @@ export class Front {
         deadline: Date.now() + config.PREDICT_TIMEOUT,
         gone: () => exchange.ended,
         done: (tensors) => this.#answer(exchange, model, version.version, id, tensors),
-        failed: (error) => this.#fail(exchange, error),
+        failed: (error) => this.#fail(exchange, error, version.program.signature),
       });
     } catch (error) {
-      this.#fail(exchange, error);
+      this.#fail(exchange, error, version.program.signature);
     } finally {
       if (large) marker?.end();
     }
@@ -238,9 +263,9 @@ export class Front {
     }
   }
 
-  #fail(exchange: Exchange, cause: unknown): void {
+  #fail(exchange: Exchange, cause: unknown, signature?: Signature): void {
     if (exchange.ended) return;
-    const error = expected(cause);
+    const error = expected(cause, signature);
     const problem = problemOf(error, exchange.id);
     if (problem.status >= 500) {
       const { method, url } = exchange.request;
@@ -249,16 +274,8 @@ export class Front {
         this.#options.log.error({ ...fields, err: cause }, 'a prediction failed');
       else this.#options.log.debug(fields, problem.detail);
     }
-    const headers: string[] = [];
-    if (problem.retryAfter !== undefined) headers.push('retry-after', String(problem.retryAfter));
-    if (Array.isArray(problem.allow)) headers.push('allow', problem.allow.join(', '));
-    if (problem.status === 401) headers.push('www-authenticate', 'Bearer realm="slipway"');
-    exchange.send(
-      problem.status,
-      JSON.stringify({ ...problem, error: problem.detail }),
-      undefined,
-      headers,
-    );
+    const { 'content-type': _, ...headers } = problemHeaders(problem);
+    exchange.send(problem.status, documentOf(problem), undefined, Object.entries(headers).flat());
   }
 
   readonly #ended = (exchange: Exchange, status: number): void => {
@@ -276,6 +293,11 @@ export class Front {
   };
 }
 
+/** A problem document as V2 clients expect it. */
+function documentOf(problem: ProblemDocument): string {
+  return JSON.stringify({ ...problem, error: problem.detail });
+}
+
 function nameOf({ name }: { name: string }): string {
   return name;
 }
@@ -285,10 +307,14 @@ function wrongMethod(method: string | undefined, allow: string[]): DomainError {
   return new DomainError('METHOD_NOT_ALLOWED', message, { extra: { allow } });
 }
 
-/** A fault of the request as the libraries say it, as one that the door says. */
-function expected(error: unknown): unknown {
+/** A fault of the request as the libraries say it, as one that the door says: with the inputs that were expected. */
+function expected(error: unknown, signature: Signature | undefined): unknown {
   const wrong =
     error instanceof CodecError ||
     (error instanceof ProgramError && error.code === 'INVALID_INPUT');
-  return wrong ? DomainError.invalid(error.pointer ?? '', error.message) : error;
+  if (!wrong) return error;
+  const { pointer = '', message } = error;
+  const inputs = signature && pointer.startsWith('/inputs') ? showInputs(signature) : '';
+  const said = message.includes(inputs) ? message : `${message} Expected ${inputs}.`;
+  return DomainError.invalid(pointer, said);
 }

@@ -13,7 +13,7 @@ import { FastExpressAdapter } from './fast-express.adapter.js';
 import { createLogger, type Logger, nestLogger } from './log.js';
 import { Metrics } from './metrics.js';
 import { PlatformModule } from './platform.module.js';
-import { problemHeaders, problemOf } from './problem.js';
+import { type ProblemDocument, problemHeaders, problemOf } from './problem.js';
 import { Stopping } from './stopping.js';
 import { DomainError } from './errors.js';
 
@@ -168,8 +168,19 @@ function logRequest(
   else logger.info(fields, 'request');
 }
 
+export interface BrokenAnswer {
+  headers: Record<string, string>;
+  body: string;
+}
+
 /** What is no HTTP at all gets a problem document too, before the connection is closed. */
-function answerBrokenRequests(server: Server): void {
+export function answerBrokenRequests(
+  server: Server,
+  said: (problem: ProblemDocument) => BrokenAnswer = (problem) => ({
+    headers: problemHeaders(problem),
+    body: JSON.stringify(problem),
+  }),
+): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
@@ -184,9 +195,9 @@ function answerBrokenRequests(server: Server): void {
     );
     const status =
       { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
-    const body = JSON.stringify({ ...problem, status });
+    const { body, headers: own } = said({ ...problem, status });
     const headers = Object.entries({
-      ...problemHeaders(problem),
+      ...own,
       'content-length': Buffer.byteLength(body),
       connection: 'close',
     }).map(([name, value]) => `${name}: ${value}`);

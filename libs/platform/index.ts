@@ -6,7 +6,14 @@ export { DomainError, type DomainErrorOptions, type ErrorCode, type FieldError }
 export { EXIT_CONFIG, EXIT_UNAVAILABLE, exitCodeOf, explain, runMain, StartError } from './exit.js';
 export { FastExpressAdapter } from './fast-express.adapter.js';
 export { freePort } from './free-port.js';
-export { createHttpApp, type HttpApp, type HttpAppOptions, notListening } from './http.js';
+export {
+  answerBrokenRequests,
+  type BrokenAnswer,
+  createHttpApp,
+  type HttpApp,
+  type HttpAppOptions,
+  notListening,
+} from './http.js';
 export { RawBody, readJsonBody } from './json-body.js';
 export { readJson, writeJson } from './json.js';
 export { createLogger, Logger, nestLogger } from './log.js';

@@ -105,8 +105,15 @@ function fromExpress(error: unknown): DomainError | undefined {
 function fromStatus(status: number, message: string, cause: Error): DomainError {
   const fallback: ErrorCode = status < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL';
   const code = BY_STATUS[status] ?? fallback;
+  const part = UNDECODED.exec(message)?.[1];
+  if (part !== undefined) {
+    message = `The path has a broken percent-encoding: "${part.slice(0, 200)}". Encode each part of it as UTF-8, such as %C3%A9 for é.`;
+  }
   return new DomainError(code, message, { cause });
 }
+
+/** What Express' router says of a parameter that `decodeURIComponent` refuses. */
+const UNDECODED = /^Failed to decode param '([^]*)'$/;
 
 const BY_STATUS: Record<number, ErrorCode> = {
   401: 'UNAUTHENTICATED',

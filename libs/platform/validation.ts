@@ -19,7 +19,7 @@ export class ValidateDto implements PipeTransform<unknown> {
     const given = value ?? {};
     if (!isObject(given))
       throw DomainError.invalid('', 'The body must be an object with named fields.');
-    const errors: FieldError[] = [];
+    const errors = Object.entries(given).flatMap(([key, field]) => unstorable(key, field));
     const dto = instantiate(metatype, given, '', errors);
     const told = new Set(errors.map(({ pointer }) => pointer));
     const found = await validate(dto, { forbidUnknownValues: false });
@@ -75,7 +75,7 @@ function typed(
   const type: unknown = defaultMetadataStorage.findTypeMetadata(dto, key)?.typeFunction();
   if (type === Number && typeof given === 'string')
     return given.trim() === '' ? given : Number(given);
-  if (!isDto(type) || given === null || given === undefined) return given;
+  if (!isDto(type) || given === undefined) return given;
   const made = (item: unknown, at: string): unknown => {
     if (isObject(item)) return instantiate(type, item, at, faults);
     faults.push({ pointer: at, message: `must be an object; got ${excerpt(item)}` });
@@ -87,6 +87,50 @@ function typed(
   if (Array.isArray(given)) return given.map((item, i) => made(item, `${pointer}/${i}`));
   faults.push({ pointer, message: `must be an array of objects; got ${excerpt(given)}` });
   return given;
+}
+
+/**
+ * What cannot be kept as it was sent: NUL, which PostgreSQL takes in no text; half a surrogate pair, which no UTF-8 text
+ * has; and numbers that are infinite to a double, such as 1e400. One fault for a field of the body or query.
+ */
+function unstorable(key: string, field: unknown): FieldError[] {
+  const fault = faultIn({ [key]: field });
+  return fault
+    ? [{ pointer: `/${fault.path.map(escaped).join('/')}`, message: fault.message }]
+    : [];
+}
+
+function faultIn(value: unknown): { path: string[]; message: string } | undefined {
+  const message = typeof value === 'object' ? undefined : faultOfScalar(value);
+  if (message) return { path: [], message };
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const fault = faultIn(value[i]);
+      if (fault) return { ...fault, path: [String(i), ...fault.path] };
+    }
+    return undefined;
+  }
+  for (const [key, part] of Object.entries(value)) {
+    const wrongKey = faultOfScalar(key);
+    if (wrongKey) return { path: [key], message: `is a name that ${wrongKey}` };
+    const fault = faultIn(part);
+    if (fault) return { ...fault, path: [key, ...fault.path] };
+  }
+  return undefined;
+}
+
+function faultOfScalar(value: unknown): string | undefined {
+  if (typeof value === 'number') {
+    return Number.isFinite(value)
+      ? undefined
+      : 'is a number too large for float64; write a smaller one, or a string';
+  }
+  if (typeof value !== 'string') return undefined;
+  if (value.includes('\0')) return 'has a NUL character, which no text here may have';
+  return /\p{Surrogate}/u.test(value)
+    ? 'has half of a surrogate pair, which is no Unicode text'
+    : undefined;
 }
 
 function isObject(value: unknown): value is object {

@@ -63,6 +63,11 @@ function refuse(
 
 const MOST_SHOWN = 20;
 
+/** The inputs of a signature as messages show them. */
+export function showInputs({ inputs }: Signature): string {
+  return showSpecs(inputs);
+}
+
 function showSpecs(specs: TensorSpec[]): string {
   const shown = specs.slice(0, MOST_SHOWN).map(showSpec).join(', ');
   return specs.length > MOST_SHOWN ? `${shown} and ${specs.length - MOST_SHOWN} more` : shown;

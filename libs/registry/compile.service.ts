@@ -25,7 +25,7 @@ import {
 } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
-import type { InputExample } from './versions.service.js';
+import type { InputExample } from './version-view.js';
 import { Notifications } from './notifications.js';
 
 interface VersionToCompile {

@@ -49,8 +49,8 @@ export class EventsService {
     lastEventId: string | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<EventView> {
-    let position = lastEventId === undefined ? await this.end() : parsePosition(lastEventId);
-    if (lastEventId !== undefined) await this.checkKept(position);
+    let position = !lastEventId ? await this.end() : parsePosition(lastEventId);
+    if (lastEventId) await this.checkKept(position);
     while (!signal.aborted) {
       const rows = await this.after(context, position);
       for (const row of rows) {
@@ -79,11 +79,20 @@ export class EventsService {
   }
 
   private async checkKept(position: Position): Promise<void> {
-    const [row] = await this.dataSource.query<{ known: boolean; older: boolean }[]>(
+    const [row] = await this.dataSource.query<
+      { known: boolean; older: boolean; future: boolean }[]
+    >(
       `SELECT EXISTS (SELECT 1 FROM event WHERE transaction = $1 AND id = $2) AS known,
-              EXISTS (SELECT 1 FROM event WHERE (transaction, id) < ($1::bigint, $2::bigint)) AS older`,
+              EXISTS (SELECT 1 FROM event WHERE (transaction, id) < ($1::bigint, $2::bigint)) AS older,
+              $1::bigint >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS future`,
       [position.transaction, position.id],
     );
+    if (row?.future) {
+      throw new DomainError(
+        'GONE',
+        'This Last-Event-ID lies ahead of all events: it is of another database. Read the present state, then follow without Last-Event-ID.',
+      );
+    }
     if (row?.known || row?.older || position.transaction === 0) return;
     throw new DomainError(
       'GONE',

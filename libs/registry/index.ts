@@ -39,7 +39,7 @@ export { servingChannel, stateChannel } from './deployments.js';
 export { etagOf } from './etag.js';
 export { eventChannel, insertEventSql } from './events.js';
 export { EventsService, type EventView } from './events.service.js';
-export { once } from './idempotency.js';
+export { AnswerKept, IdempotencyKeys, type KeptAnswer, once } from './idempotency.js';
 export { latencyBounds } from './latency-bounds.js';
 export {
   type LineageDirection,
@@ -59,10 +59,6 @@ export { RegistryModule } from './registry.module.js';
 export { type ChangeOptions, StagesService, type TransitionAnswer } from './stages.service.js';
 export { type MinuteStatistics, StatisticsService } from './statistics.service.js';
 export { type TransitionView } from './transitions.js';
-export {
-  type InputExample,
-  type NewVersion,
-  VersionsService,
-  type VersionView,
-} from './versions.service.js';
+export { type InputExample, type VersionView } from './version-view.js';
+export { type NewVersion, VersionsService } from './versions.service.js';
 export { parseVersionReference, referenceSql, type VersionReference } from './version-reference.js';

@@ -134,6 +134,7 @@ export class ModelsService {
 
   /** The live model of a name. @throws DomainError NOT_FOUND */
   async find(context: RequestContext, name: string): Promise<FoundModel> {
+    if (name.includes('\0')) throw noModel(name);
     const [model] = await this.dataSource.query<FoundModel[]>(
       `SELECT id, name, follow, revision FROM registered_model
        WHERE workspace = $1 AND name = $2 AND deleted_at IS NULL`,
@@ -145,6 +146,7 @@ export class ModelsService {
 
   /** The id of a live model by its name, or of any model, deleted ones too, by its id. @throws DomainError NOT_FOUND */
   async findId(context: RequestContext, nameOrId: string): Promise<string> {
+    if (nameOrId.includes('\0')) throw noModel(nameOrId);
     const [model] = await this.dataSource.query<{ id: string }[]>(
       `SELECT id FROM registered_model WHERE workspace = $1 AND (name = $2 AND deleted_at IS NULL OR id::text = $2)
        ORDER BY name = $2 AND deleted_at IS NULL DESC LIMIT 1`,
@@ -269,7 +271,7 @@ export async function createModel(
 
 export function noModel(name: string): DomainError {
   return DomainError.notFound(
-    `The model "${name}"`,
+    `The model ${JSON.stringify(name.slice(0, 300))}`,
     'Names are case-sensitive; list them with GET /api/v1/models.',
   );
 }

@@ -20,7 +20,8 @@ export function checkModelName(name: string, pointer = '/name'): string {
 
 function faultOf(name: string): string | undefined {
   if (name === '') return 'is empty';
-  const length = Array.from(name).length;
+  // A character may be two UTF-16 units; what is longer in any case need not be counted.
+  const length = name.length > 2 * maxLength ? name.length : Array.from(name).length;
   if (length > maxLength) return `has ${length} characters`;
   if (name === '.' || name === '..') return 'is reserved';
   if (name.trim() !== name) return 'begins or ends with a space';

@@ -3,6 +3,7 @@ import { ArtifactsModule } from '#artifacts';
 import { CompileService } from './compile.service.js';
 import { EventsService } from './events.service.js';
 import { Housekeeping } from './housekeeping.js';
+import { IdempotencyKeys } from './idempotency.js';
 import { LineageService } from './lineage.service.js';
 import { ModelsService } from './models.service.js';
 import { Notifications } from './notifications.js';
@@ -20,6 +21,7 @@ const services = [
   StatisticsService,
   ServingStatus,
   CompileService,
+  IdempotencyKeys,
 ];
 
 @Module({

@@ -7,6 +7,7 @@ import { CompileService } from './compile.service.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
+import { aliasHolder, enterStage, holdersOf, setProductionTop, writeAlias } from './holders.js';
 import { once } from './idempotency.js';
 import type { ServingVerdict, Stage } from './model-version.entity.js';
 import { ModelsService, type ModelView } from './models.service.js';
@@ -103,7 +104,7 @@ export class StagesService {
         previousVersion: holders[0] ?? null,
         below: touchesProduction ? locked.productionTop : null,
       });
-      await this.enterStage(manager, locked, target.version, stage, row.id);
+      await enterStage(manager, id, target.version, stage, row.id);
       if (touchesProduction) await setProductionTop(manager, id, row.id);
       return row;
     });
@@ -143,7 +144,7 @@ export class StagesService {
       if (alias) {
         await writeAlias(manager, id, alias, target.version);
       } else {
-        await this.enterStage(manager, locked, target.version, 'Production', row.id);
+        await enterStage(manager, id, target.version, 'Production', row.id);
         await setProductionTop(manager, id, row.id);
       }
       return row;
@@ -158,8 +159,8 @@ export class StagesService {
     version: string,
     options: ChangeOptions,
   ): Promise<TransitionAnswer> {
-    checkAlias(alias);
-    const reference = parseVersionReference(version);
+    checkAlias(alias, '');
+    const reference = parseVersionReference(version, '/version');
     const { id, follow } = await this.models.find(context, model);
     if (follow === `@${alias}` && !options.unserved) await this.awaitVerdict(id, model, reference);
     return this.change(context, id, options, async (manager, locked) => {
@@ -191,6 +192,7 @@ export class StagesService {
     alias: string,
     options: ChangeOptions,
   ): Promise<TransitionAnswer> {
+    checkAlias(alias, '');
     const { id } = await this.models.find(context, model);
     return this.change(context, id, { ...options, wait: 0 }, async (manager, locked) => {
       const current = await aliasHolder(manager, id, alias);
@@ -266,28 +268,6 @@ export class StagesService {
     return { transition, model, serving: told(summary, transition) };
   }
 
-  /** Moves a version into a stage; the ones that held Production go to Archived with the same transition. */
-  private async enterStage(
-    manager: EntityManager,
-    model: LockedModel,
-    version: number,
-    stage: Stage,
-    transition: number,
-  ): Promise<void> {
-    if (stage === 'Production') {
-      await manager.query(
-        `UPDATE model_version SET stage = 'Archived', stage_entered = $3, revision = revision + 1, updated_at = now()
-         WHERE model_id = $1 AND stage = 'Production' AND version <> $2 AND deleted_at IS NULL`,
-        [model.id, version, transition],
-      );
-    }
-    await manager.query(
-      `UPDATE model_version SET stage = $3, stage_entered = $4, revision = revision + 1, updated_at = now()
-       WHERE model_id = $1 AND version = $2`,
-      [model.id, version, stage, transition],
-    );
-  }
-
   /** Waits, with no lock held, until the compile step has spoken about the version. */
   private async awaitVerdict(
     modelId: string,
@@ -314,7 +294,9 @@ function told(
   if (summary.state === 'none' || summary.state === 'unserved' || changed !== summary.wanted) {
     return 'unserved';
   }
-  return summary.state === 'quarantined' ? 'failed' : summary.state;
+  if (summary.state !== 'quarantined') return summary.state;
+  // One that is kept apart may answer all the same.
+  return summary.answering === summary.wanted ? 'ready' : 'failed';
 }
 
 async function lockModel(
@@ -345,27 +327,6 @@ async function lockVersion(
   );
   if (!version) throw noVersion(model.name, reference);
   return version;
-}
-
-async function holdersOf(manager: EntityManager, modelId: string, stage: Stage): Promise<number[]> {
-  const rows = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_version WHERE model_id = $1 AND stage = $2 AND deleted_at IS NULL
-     ORDER BY stage_entered DESC`,
-    [modelId, stage],
-  );
-  return rows.map((row) => row.version);
-}
-
-async function aliasHolder(
-  manager: EntityManager,
-  modelId: string,
-  alias: string,
-): Promise<number | null> {
-  const [row] = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_alias WHERE model_id = $1 AND alias = $2`,
-    [modelId, alias],
-  );
-  return row?.version ?? null;
 }
 
 function nothingBelow(model: string, alias: string | null, current: number | null): DomainError {
@@ -404,29 +365,5 @@ function checkServable(model: LockedModel, version: LockedVersion): void {
     'FAILED_PRECONDITION',
     `Version ${version.version} of "${model.name}" cannot be served: ${version.servingReason ?? version.servingState} Send "unserved": true to record the change all the same.`,
     { extra: { serving: version.servingState, reason: version.servingReason } },
-  );
-}
-
-async function setProductionTop(
-  manager: EntityManager,
-  modelId: string,
-  transition: number,
-): Promise<void> {
-  await manager.query(`UPDATE registered_model SET production_top = $2 WHERE id = $1`, [
-    modelId,
-    transition,
-  ]);
-}
-
-async function writeAlias(
-  manager: EntityManager,
-  modelId: string,
-  alias: string,
-  version: number,
-): Promise<void> {
-  await manager.query(
-    `INSERT INTO model_alias (model_id, alias, version) VALUES ($1, $2, $3)
-     ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version, updated_at = now()`,
-    [modelId, alias, version],
   );
 }

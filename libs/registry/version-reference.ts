@@ -1,6 +1,9 @@
 import { DomainError } from '#platform';
 import { checkAlias } from './names.js';
 
+/** Of PostgreSQL's integer; the counter of a model never comes so far. */
+const maxVersion = 2 ** 31 - 1;
+
 /** How a version is named wherever `{version}` stands: `3`, `@champion`, `production`, `staging` or `latest`. */
 export type VersionReference =
   | { kind: 'number'; version: number }
@@ -9,14 +12,17 @@ export type VersionReference =
 
 /**
  * Reads a version reference.
+ * @param pointer where it stands in the body; empty where it stands in the path
  * @throws DomainError INVALID_ARGUMENT when it is none of the forms above
  */
-export function parseVersionReference(text: string): VersionReference {
-  if (/^[1-9]\d{0,8}$/.test(text)) return { kind: 'number', version: Number(text) };
-  if (text.startsWith('@')) return { kind: 'alias', alias: checkAlias(text.slice(1), '') };
+export function parseVersionReference(text: string, pointer = ''): VersionReference {
+  // A number beyond what any version can have is as good as the largest: there is no such version.
+  if (/^[1-9]\d*$/.test(text))
+    return { kind: 'number', version: Math.min(Number(text), maxVersion) };
+  if (text.startsWith('@')) return { kind: 'alias', alias: checkAlias(text.slice(1), pointer) };
   if (text === 'production' || text === 'staging' || text === 'latest') return { kind: text };
   throw DomainError.invalid(
-    '',
+    pointer,
     `${JSON.stringify(text.slice(0, 300))} does not name a version. Write a number (3), an alias (@champion), "production", "staging" or "latest".`,
   );
 }

@@ -299,7 +299,7 @@ export class Slipway {
   /** What every serving process does with the model. */
   async serving(name: string, options: CallOptions = {}): Promise<ServingProcess[]> {
     const path = `${modelPath(name)}/serving`;
-    return itemsOf(await this.#json<ServingProcess[] | Page<ServingProcess>>(path, options));
+    return (await this.#json<Page<ServingProcess>>(path, options)).items;
   }
 
   /** Requests, errors and latencies per minute and version; times are RFC 3339 or `Date`. */
@@ -309,7 +309,7 @@ export class Slipway {
   ): Promise<MinuteStats[]> {
     const query = { from: timeOf(options.from), to: timeOf(options.to) };
     const path = `${modelPath(name)}/stats`;
-    return itemsOf(await this.#json<MinuteStats[] | Page<MinuteStats>>(path, options, query));
+    return (await this.#json<Page<MinuteStats>>(path, options, query)).items;
   }
 
   /** Everything that happens, without end; after a cut it goes on without loss. */
@@ -407,8 +407,4 @@ function quoted(etag: string): string {
 
 function timeOf(time: string | Date | undefined): string | undefined {
   return time instanceof Date ? time.toISOString() : time;
-}
-
-function itemsOf<T>(answer: T[] | Page<T>): T[] {
-  return Array.isArray(answer) ? answer : answer.items;
 }

@@ -6,7 +6,7 @@ const EXAMPLE_BYTES = 256 * 1024;
 
 const TARGET = `v.id AS version_id, v.version, v.program_digest, q.reason AS quarantine`;
 const exampleUnless = (condition: string): string =>
-  `CASE WHEN ${condition} OR pg_column_size(v.input_example) > ${EXAMPLE_BYTES} THEN NULL ELSE v.input_example END AS example`;
+  `CASE WHEN ${condition} OR pg_column_size(v.input_example) > ${EXAMPLE_BYTES} THEN NULL ELSE v.input_example::text END AS example`;
 
 /** Every word of model `m` with what it stands for, as `[word, version, version id, program digest, quarantine]`. */
 const WORDS = `
@@ -85,7 +85,8 @@ interface TargetRow {
   version: number;
   program_digest: string | null;
   quarantine: string | null;
-  example: unknown;
+  /** As text: 64-bit integers would lose digits as JSON. */
+  example: string | null;
 }
 
 export interface DesiredRow extends TargetRow {
@@ -119,7 +120,7 @@ export interface ResolveRow extends Omit<TargetRow, 'version_id' | 'version'> {
   serving_reason: string | null;
 }
 
-export function targetOf(row: TargetRow, example: unknown): VersionTarget {
+export function targetOf(row: TargetRow, example: string | null): VersionTarget {
   return {
     versionId: row.version_id,
     version: row.version,

@@ -50,7 +50,7 @@ export class DesiredState implements VersionResolver {
   readonly #options: DesiredStateOptions;
   readonly #file: SnapshotFile;
   readonly #listeners = new Set<(snapshot: DesiredSnapshot) => void>();
-  readonly #examples = new Map<string, unknown>();
+  readonly #examples = new Map<string, string | null>();
   /** Lookups that have been sent, and those that begin when the one before them has ended. */
   readonly #running = new Map<string, Promise<Resolution>>();
   readonly #waiting = new Map<string, Promise<Resolution>>();
@@ -266,6 +266,8 @@ export class DesiredState implements VersionResolver {
       });
     }
     if (!this.available) return this.#lookUpLastKnown(model, word);
+    // PostgreSQL has no text with NUL, so no model has such a name.
+    if (model.includes('\0')) throw noModel(model);
     let rows: ResolveRow[];
     try {
       ({ rows } = await this.#options.pool.query<ResolveRow>(resolveQuery(model, parsed)));
@@ -273,12 +275,7 @@ export class DesiredState implements VersionResolver {
       return this.#lookUpLastKnown(model, word);
     }
     const row = rows[0];
-    if (!row) {
-      throw DomainError.notFound(
-        `Model ${JSON.stringify(model)}`,
-        'Names are case-sensitive; GET /api/v1/models of the registry lists them.',
-      );
-    }
+    if (!row) throw noModel(model);
     const resolution = resolutionOf(row, word);
     // Followed, and not in the snapshot yet: the model's first version has just been promoted.
     if (!resolution.target) void this.refresh();
@@ -303,4 +300,11 @@ export class DesiredState implements VersionResolver {
       { retryAfter: 2 },
     );
   }
+}
+
+function noModel(model: string): DomainError {
+  return DomainError.notFound(
+    `Model ${JSON.stringify(model)}`,
+    'Names are case-sensitive; GET /api/v1/models of the registry lists them.',
+  );
 }

@@ -5,8 +5,9 @@ export interface VersionTarget {
   version: number;
   /** Digest of `program.json`; null while (or because) the version has none. */
   program: string | null;
-  /** A V2 infer request with optional `expected` and `tolerance`, as registered; null where there is none or it is large. */
-  example: unknown;
+  /** A V2 infer request with optional `expected` and `tolerance`, as registered: JSON text, whose 64-bit
+   * integers are exact; null where there is none or it is large. */
+  example: string | null;
   /** Why this Program is kept apart: it froze or killed a process before. */
   quarantine: string | null;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { DomainError, type Logger } from '#platform';
+import { DomainError, type Logger, readJson } from '#platform';
 import {
   bindInputs,
   bindOutputs,
@@ -196,10 +196,8 @@ export class ProgramLoader implements VersionLoader {
    */
   async #warmUp(version: LoadedVersion, { example }: VersionTarget): Promise<void> {
     const { program } = version;
-    const given = exampleOf(example);
-    const tensors = given ?? zeroInputs(program);
     try {
-      const inputs = program.bind(tensors, Infinity);
+      const inputs = program.bind(exampleOf(example) ?? zeroInputs(program), Infinity);
       const outputs = bindOutputs(program);
       const rows = inputs[0]?.shape[0] ?? 1;
       await new Promise<void>((resolve, reject) => {
@@ -216,7 +214,7 @@ export class ProgramLoader implements VersionLoader {
     } catch (error) {
       if (error instanceof DomainError) throw error;
       const why = error instanceof Error ? error.message : String(error);
-      if (given)
+      if (example !== null)
         throw new LoadError(`its input example does not run: ${why}`, 'never', { cause: error });
       this.options.log.debug({ version: version.version }, `zeros do not run: ${why}`);
     }
@@ -300,7 +298,9 @@ function withRelease(program: LoadedProgram, release: () => void): LoadedProgram
   };
 }
 
-function exampleOf(example: unknown): Tensor[] | undefined {
+function exampleOf(text: string | null): Tensor[] | undefined {
+  if (text === null) return undefined;
+  const example = readJson(text, { maxDepth: Infinity });
   if (typeof example !== 'object' || example === null || !('inputs' in example)) return undefined;
   return decodeTensors(example.inputs);
 }
