@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { createHttpApp, readConfig } from '#platform';
+import { createHttpApp } from '#http';
+import { readConfig } from '#platform';
 import { RegistryAppModule } from './registry/app.module.js';
 import { openApiDocument } from './registry/docs.js';
 

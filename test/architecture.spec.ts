@@ -8,6 +8,7 @@ const allowed: Record<string, string[]> = {
   program: [],
   sdk: [],
   database: ['platform'],
+  http: ['platform'],
   search: ['platform'],
   protocols: ['program'],
   formats: ['program', 'protocols', 'platform'],
@@ -45,6 +46,12 @@ function leavesTo(file: string, specifier: string): string | undefined {
   const target = normalize(join(dirname(file), specifier));
   return target.startsWith(own + sep) ? undefined : target;
 }
+
+it('a serving process starts without a framework', () => {
+  for (const file of sourcesOf(join('libs', 'platform'))) {
+    expect([file, importsOf(file).filter((i) => i.startsWith('@nestjs'))]).toEqual([file, []]);
+  }
+});
 
 describe.each(libraries)('libs/%s', (library) => {
   const files = sourcesOf(join('libs', library));

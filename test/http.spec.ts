@@ -3,8 +3,8 @@ import { IncomingMessage, request as open, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Body, Controller, Get, HttpCode, Module, Param, Post, Query, Req } from '@nestjs/common';
-import type { Config } from '#platform';
-import { DomainError, RawBody, Stopping } from '#platform';
+import { createHttpApp, RawBody } from '#http';
+import { Config, DomainError, Stopping } from '#platform';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Type } from 'class-transformer';
 import { IsInt, IsObject, IsOptional, IsString } from 'class-validator';
@@ -263,7 +263,6 @@ it('closes after the running requests', async () => {
 it('says which port is in use', async () => {
   const { nest } = app;
   expect(nest).toBeDefined();
-  const { createHttpApp } = await import('#platform');
   const second = await createHttpApp(ThingsModule, config);
   await expect(second.listen(app.port, '127.0.0.1')).rejects.toThrow(
     `Cannot listen on 127.0.0.1 port ${app.port}: it is in use`,

@@ -25,7 +25,8 @@ import {
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
-import { DomainError, RawBody } from '#platform';
+import { RawBody } from '#http';
+import { DomainError } from '#platform';
 import { StoredBlobDto } from './blobs.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';

@@ -1,7 +1,8 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config, DomainError, RawBody } from '#platform';
+import { RawBody } from '#http';
+import { Config, DomainError } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
 import { passOn } from './pass-on.js';
 import { Asker, type RequestContext } from './request.js';

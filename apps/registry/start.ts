@@ -1,4 +1,5 @@
-import { type Config, createHttpApp, type Logger } from '#platform';
+import { createHttpApp } from '#http';
+import { type Config, type Logger } from '#platform';
 import { mountDocs } from './docs.js';
 import { RegistryAppModule } from './app.module.js';
 

@@ -1,25 +1,14 @@
 export { type AccessCheck, checkAccess } from './access.js';
+export { answerBrokenRequests, type BrokenAnswer } from './broken-requests.js';
 export { Config, ConfigError, configWarnings, isLoopback, readConfig } from './config.js';
 export { contextOf, type RequestContext, systemContext } from './context.js';
-export { ErrorFilter, sendProblem } from './error.filter.js';
 export { DomainError, type DomainErrorOptions, type ErrorCode, type FieldError } from './errors.js';
 export { EXIT_CONFIG, EXIT_UNAVAILABLE, exitCodeOf, explain, runMain, StartError } from './exit.js';
-export { FastExpressAdapter } from './fast-express.adapter.js';
-export { freePort } from './free-port.js';
-export {
-  answerBrokenRequests,
-  type BrokenAnswer,
-  createHttpApp,
-  type HttpApp,
-  type HttpAppOptions,
-  notListening,
-} from './http.js';
-export { RawBody, readJsonBody } from './json-body.js';
+export { freePort, notListening } from './free-port.js';
 export { readJson, writeJson } from './json.js';
-export { createLogger, Logger, nestLogger } from './log.js';
+export { createLogger, Logger } from './log.js';
 export { Metrics } from './metrics.js';
 export { nearest } from './nearest.js';
-export { PlatformModule } from './platform.module.js';
 export {
   isUnavailable,
   type ProblemDocument,
@@ -37,6 +26,6 @@ export {
   superviseChild,
   tellReady,
 } from './processes.js';
+export { sendProblem } from './send-problem.js';
 export { isStarting, setStarting } from './starting.js';
 export { Stopping } from './stopping.js';
-export { ValidateDto, validationProblem } from './validation.js';

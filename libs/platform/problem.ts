@@ -1,4 +1,3 @@
-import { HttpException } from '@nestjs/common';
 import { databaseProblem } from './database-problem.js';
 import { DomainError, type ErrorCode, type FieldError } from './errors.js';
 
@@ -85,8 +84,7 @@ export function problemHeaders(problem: ProblemDocument): Record<string, string>
 /** The expected failure that an error means, or undefined where nobody expected it. */
 export function toDomainError(error: unknown): DomainError | undefined {
   if (error instanceof DomainError) return error;
-  if (error instanceof HttpException) return fromStatus(error.getStatus(), messageOf(error), error);
-  return databaseProblem(error) ?? fromExpress(error);
+  return databaseProblem(error) ?? fromStatusError(error);
 }
 
 /** True where the same request may succeed later: an outage of the database, the store, the disk. */
@@ -94,12 +92,12 @@ export function isUnavailable(error: unknown): boolean {
   return toDomainError(error)?.code === 'UNAVAILABLE';
 }
 
-/** Errors of Express and its parts, such as a path with a broken percent encoding. */
-function fromExpress(error: unknown): DomainError | undefined {
+/** Errors of Nest, Express and its parts, such as a path with a broken percent encoding: they carry a status. */
+function fromStatusError(error: unknown): DomainError | undefined {
   if (!(error instanceof Error) || !('status' in error)) return undefined;
-  const { status, message } = error;
+  const { status } = error;
   if (typeof status !== 'number' || status < 400 || status >= 500) return undefined;
-  return fromStatus(status, message, error);
+  return fromStatus(status, messageOf(error), error);
 }
 
 function fromStatus(status: number, message: string, cause: Error): DomainError {
@@ -130,9 +128,10 @@ const BY_STATUS: Record<number, ErrorCode> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-function messageOf(error: HttpException): string {
-  const response = error.getResponse();
-  if (typeof response === 'string') return response;
-  const { message } = response as { message?: string | string[] };
-  return message ? [message].flat().join('; ') : error.message;
+/** Nest keeps several messages in the response of an exception. */
+function messageOf(error: Error & { response?: unknown }): string {
+  const { response } = error;
+  if (typeof response !== 'object' || response === null || !('message' in response))
+    return error.message;
+  return [response.message].flat().join('; ');
 }

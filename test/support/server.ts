@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DynamicModule, Type } from '@nestjs/common';
-import { Config, createHttpApp, type HttpAppOptions, readConfig } from '#platform';
+import { createHttpApp, type HttpAppOptions } from '#http';
+import { Config, readConfig } from '#platform';
 import request from 'supertest';
 import { dropDatabase, ownDatabase } from './postgres.js';
 

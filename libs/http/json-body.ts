@@ -8,9 +8,7 @@ import {
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { Observable } from 'rxjs';
-import { Config } from './config.js';
-import { DomainError } from './errors.js';
-import { readJson } from './json.js';
+import { Config, DomainError, readJson } from '#platform';
 
 const RAW_BODY = 'slipway:raw-body';
 

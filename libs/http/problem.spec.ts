@@ -2,8 +2,7 @@ import { BadRequestException, NotFoundException } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { Transform, Type } from 'class-transformer';
 import { IsInt, IsObject, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
-import { DomainError, type ErrorCode } from './errors.js';
-import { problemHeaders, problemOf, statusOf } from './problem.js';
+import { DomainError, type ErrorCode, problemHeaders, problemOf, statusOf } from '#platform';
 import { ValidateDto } from './validation.js';
 
 const expected: Record<ErrorCode, number> = {

@@ -9,8 +9,7 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { type NestApplicationOptions, StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Application } from 'express';
-import { DomainError } from './errors.js';
-import { writeJson } from './json.js';
+import { DomainError, writeJson } from '#platform';
 
 const HEADERS_TIMEOUT = 20_000;
 /** Longer than the 60 s after which usual proxies give an idle connection up, so that they do it first. */

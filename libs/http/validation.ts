@@ -2,8 +2,7 @@ import 'reflect-metadata';
 import { type ArgumentMetadata, Injectable, type PipeTransform } from '@nestjs/common';
 import { defaultMetadataStorage } from 'class-transformer/cjs/storage.js';
 import { getMetadataStorage, validate, type ValidationError } from 'class-validator';
-import { DomainError, type FieldError } from './errors.js';
-import { nearest } from './nearest.js';
+import { DomainError, type FieldError, nearest } from '#platform';
 
 type Dto = new () => object;
 

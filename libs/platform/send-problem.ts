@@ -1,25 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import { contextOf } from './context.js';
 import { writeJson } from './json.js';
-import { Logger } from './log.js';
+import type { Logger } from './log.js';
 import { problemHeaders, problemOf } from './problem.js';
-
-/** The one place where an error of the registry app becomes an HTTP response. */
-@Catch()
-export class ErrorFilter implements ExceptionFilter {
-  constructor(private readonly logger: Logger) {}
-
-  catch(error: unknown, host: ArgumentsHost): void {
-    const http = host.switchToHttp();
-    sendProblem(
-      http.getRequest<IncomingMessage>(),
-      http.getResponse<ServerResponse>(),
-      error,
-      this.logger,
-    );
-  }
-}
 
 /**
  * Answers a request with the problem document of an error; logs what nobody expected. Where the answer has begun

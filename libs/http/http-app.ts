@@ -1,21 +1,23 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type DynamicModule, Module, type NestApplicationOptions, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { checkAccess } from './access.js';
-import type { Config } from './config.js';
-import { contextOf } from './context.js';
-import { sendProblem } from './error.filter.js';
-import { StartError } from './exit.js';
+import {
+  answerBrokenRequests,
+  checkAccess,
+  type Config,
+  contextOf,
+  createLogger,
+  type Logger,
+  Metrics,
+  notListening,
+  sendProblem,
+  Stopping,
+} from '#platform';
 import { FastExpressAdapter } from './fast-express.adapter.js';
-import { createLogger, type Logger, nestLogger } from './log.js';
-import { Metrics } from './metrics.js';
+import { nestLogger } from './nest-logger.js';
 import { PlatformModule } from './platform.module.js';
-import { type ProblemDocument, problemHeaders, problemOf } from './problem.js';
-import { Stopping } from './stopping.js';
-import { DomainError } from './errors.js';
 
 export interface HttpApp {
   nest: NestExpressApplication;
@@ -76,18 +78,6 @@ async function listen(nest: NestExpressApplication, port: number, host: string):
     server.listen(port, host, resolve);
   });
   return (server.address() as AddressInfo).port;
-}
-
-/** What a port that cannot be opened means to the user. */
-export function notListening(error: NodeJS.ErrnoException, port: number, host: string): Error {
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'it is in use by another program',
-    EACCES: 'this user may not open it',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOTFOUND: 'the name is not known',
-  };
-  const reason = reasons[error.code ?? ''];
-  return reason ? new StartError(`Cannot listen on ${host} port ${port}: ${reason}`) : error;
 }
 
 /** First station of each request: id, security headers, the check of access, log and metrics at its end. */
@@ -166,41 +156,4 @@ function logRequest(
   };
   if (QUIET.test(url)) logger.debug(fields, 'request');
   else logger.info(fields, 'request');
-}
-
-export interface BrokenAnswer {
-  headers: Record<string, string>;
-  body: string;
-}
-
-/** What is no HTTP at all gets a problem document too, before the connection is closed. */
-export function answerBrokenRequests(
-  server: Server,
-  said: (problem: ProblemDocument) => BrokenAnswer = (problem) => ({
-    headers: problemHeaders(problem),
-    body: JSON.stringify(problem),
-  }),
-): void {
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    const problem = problemOf(
-      new DomainError(
-        'INVALID_ARGUMENT',
-        `This is not a valid HTTP request (${error.code ?? error.message}).`,
-      ),
-      '-',
-    );
-    const status =
-      { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
-    const { body, headers: own } = said({ ...problem, status });
-    const headers = Object.entries({
-      ...own,
-      'content-length': Buffer.byteLength(body),
-      connection: 'close',
-    }).map(([name, value]) => `${name}: ${value}`);
-    socket.end([`HTTP/1.1 ${status} Refused`, ...headers, '', body].join('\r\n'));
-  });
 }

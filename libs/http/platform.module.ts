@@ -1,11 +1,8 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
-import { Config } from './config.js';
+import { Config, Logger, Metrics, Stopping } from '#platform';
 import { ErrorFilter } from './error.filter.js';
 import { JsonBody } from './json-body.js';
-import { Logger } from './log.js';
-import { Metrics } from './metrics.js';
-import { Stopping } from './stopping.js';
 import { ValidateDto } from './validation.js';
 
 /** What every app can inject without importing a module: `Config`, `Logger`, `Metrics`, `Stopping`; JSON
