@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Slipway, type InferRequest, type InferTensor, type SlipwayEvent } from '#sdk';
 import { constantModel } from './support/models.js';
 import { addModel, loopModel } from './support/onnx-writer.js';
-import { until } from './support/processes.js';
+import { overloaded, until } from './support/processes.js';
 import { Product } from './support/product.js';
 import { type Answered, Connection, Traffic, visits } from './support/traffic.js';
 
@@ -175,7 +175,7 @@ describe.each([onnx, xgboost])('while predictions of $format flow', (journey) =>
       `${journey.format}: change to first answer ${shown.join(', ')} ms; ` +
         `${traffic.answers.length} requests, 0 failed, slowest ${Math.round(slowest)} ms\n`,
     );
-    for (const { ms } of times) expect(ms).toBeLessThan(1000);
+    for (const { ms } of times) expect(ms).toBeLessThan(overloaded() ? 5000 : 1000);
     const kinds: string[] = [];
     for await (const { kind, version } of slipway.transitions(name))
       kinds.push(`${kind} ${version}`);

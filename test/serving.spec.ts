@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compile } from '#formats';
 import type { Program } from '#program';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dropDatabase, ownDatabase } from './support/postgres.js';
+import { overloaded } from './support/processes.js';
 import { ServedModels, stump } from './support/served-models.js';
 import { type Answer, ServingProcess, until, values } from './support/serving-process.js';
 import { TcpProxy } from './support/tcp-proxy.js';
@@ -39,8 +40,6 @@ afterAll(async () => {
   await dropDatabase(databaseUrl);
   await rm(folder, { recursive: true, force: true });
 });
-
-const overloaded = () => (loadavg()[0] ?? 0) > 2 * availableParallelism();
 
 /** Asks for predictions on several connections until it is stopped. */
 class Load {

@@ -131,9 +131,9 @@ it('a killed supervisor of serving is started again, and leaves nothing behind',
   const before = product.processes;
   const begun = kill(before.serving);
   const connection = new Connection(inferUrl('tree'), tree);
-  await until(async () => (await connection.ask())?.status === 200);
+  await until(async () => (await connection.ask())?.status === 200, 20_000);
   connection.close();
-  expect(tell('supervisor of serving killed: predictions', begun)).toBeLessThan(10_000);
+  expect(tell('supervisor of serving killed: predictions', begun)).toBeLessThan(15_000);
   await until(() => ![...before.workers, ...before.compartments].some(lives));
   await until(async () => (await slipway.model('graph')).serving.state === 'ready');
   await until(async () => (await slipway.model('tree')).serving.state === 'ready');
@@ -146,7 +146,7 @@ it('predictions go on while a killed registry comes back', async () => {
   const { registry } = product.processes;
   const begun = kill(registry);
   await expect(get('/api/v1/models/tree')).rejects.toThrow();
-  await until(async () => (await get('/readyz').catch(() => undefined))?.status === 200);
+  await until(async () => (await get('/readyz').catch(() => undefined))?.status === 200, 20_000);
   const ms = tell('registry killed: ready', begun, `; ${traffic.answers.length} predictions`);
   expect(ms).toBeLessThan(15_000);
   await traffic.stop();

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -50,4 +51,9 @@ export async function until(
     if (Date.now() > late) throw new Error(`Not within ${patience} ms: ${condition.toString()}`);
     await sleep(25);
   }
+}
+
+/** Whether the machine has so much more to do than processors that the product's promises about time do not hold on it. */
+export function overloaded(): boolean {
+  return (loadavg()[0] ?? 0) > 2 * availableParallelism();
 }
