@@ -194,8 +194,8 @@ describe('the fields of a body', () => {
       for (const place of placesOf(body)) {
         for (const value of place.length > 2 ? hostileDeepDown : hostile) {
           // An empty body is no fault, and a promotion without `wait` takes five seconds.
-        if (place.length === 0 && JSON.stringify(value) === '{}') continue;
-        const text = written(replaced(body, place, value));
+          if (place.length === 0 && JSON.stringify(value) === '{}') continue;
+          const text = written(replaced(body, place, value));
           const what = `${method} ${path} /${place.join('/')} = ${String(JSON.stringify(value)).slice(0, 60)}`;
           const answer = await send(method, `/api/v1${path}`, text);
           if (answer.status < 300) continue;
