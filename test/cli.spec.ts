@@ -7,16 +7,15 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '#platform';
 import { constantModel } from './support/models.js';
 import { exitOf } from './support/processes.js';
-import type { RunningSlipway } from './support/slipway.js';
-import { startSlipway } from './support/slipway.js';
+import { Product } from './support/product.js';
 
 const CLI = join('dist', 'apps', 'cli', 'main.js');
 
-let server: RunningSlipway;
+let server: Product;
 let folder: string;
 
 beforeAll(async () => {
-  server = await startSlipway();
+  server = await Product.start();
   folder = await mkdtemp(join(tmpdir(), 'slipway-cli-'));
   for (const value of [1, 2]) {
     await mkdir(join(folder, String(value)));

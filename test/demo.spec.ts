@@ -4,14 +4,13 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { InferTensor, NestedOutput } from '#sdk';
 import { Slipway } from '#sdk';
 import { until } from './support/processes.js';
-import type { RunningSlipway } from './support/slipway.js';
-import { startSlipway } from './support/slipway.js';
+import { Product } from './support/product.js';
 
-let server: RunningSlipway;
+let server: Product;
 let slipway: Slipway;
 
 beforeAll(async () => {
-  server = await startSlipway(['--demo']);
+  server = await Product.start({ args: ['--demo'] });
   slipway = new Slipway({ url: server.url });
   await until(() => commands().length === 4);
 }, 90_000);

@@ -5,14 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { createContext, type Context, SourceTextModule } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type * as Sdk from '#sdk';
-import type { RunningSlipway } from './support/slipway.js';
-import { startSlipway } from './support/slipway.js';
+import { Product } from './support/product.js';
 
 const identity = join('test', 'fixtures', 'identity-int64.onnx');
 
-let server: RunningSlipway;
+let server: Product;
 beforeAll(async () => {
-  server = await startSlipway();
+  server = await Product.start();
 }, 60_000);
 afterAll(() => server.remove());
 

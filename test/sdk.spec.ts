@@ -5,18 +5,17 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Slipway, SlipwayError } from '#sdk';
 import { FaultyProxy } from './support/faulty-proxy.js';
-import type { RunningSlipway } from './support/slipway.js';
-import { startSlipway } from './support/slipway.js';
+import { Product } from './support/product.js';
 
 const identity = join('test', 'fixtures', 'identity-int64.onnx');
 
-let server: RunningSlipway;
+let server: Product;
 let proxy: FaultyProxy;
 let folder: string;
 let slipway: Slipway;
 
 beforeAll(async () => {
-  server = await startSlipway();
+  server = await Product.start();
   proxy = await new FaultyProxy(Number(new URL(server.url).port)).start();
   folder = await mkdtemp(join(tmpdir(), 'slipway-sdk-'));
   slipway = new Slipway({ url: proxy.url });

@@ -689,6 +689,28 @@ describe('processes', () => {
     }
   }, 60_000);
 
+  it('that somebody kills are not the fault of what was running', async () => {
+    const id = await models.model('innocent');
+    const program = await models.version(id, 1, stump(4, { trees: 3000 }));
+    await models.follow(id, 1);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await until(async () => {
+        const answer = await own.infer('innocent', [0, 0]).catch(() => undefined);
+        return answer?.status === 200 || undefined;
+      });
+      const rows = Array<number>(100_000).fill(0);
+      const long = own.infer('innocent', rows).catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (const pid of own.workers()) process.kill(pid, 'SIGKILL');
+      expect(await long).toBeUndefined();
+    }
+    await until(async () => (await own.get('/readyz')).status === 200 || undefined, 20);
+    const states = await models.settled(id);
+    expect(states.filter(({ state }) => state !== 'ready')).toEqual([]);
+    const quarantined = 'SELECT reason FROM quarantine WHERE program_digest = $1';
+    expect(await models.query(quarantined, [program])).toEqual([]);
+  }, 30_000);
+
   it('are replaced when they die; connections wait meanwhile', async () => {
     for (const pid of own.workers()) process.kill(pid, 'SIGKILL');
     const answer = await until(() => own.infer('asked', [0, 0]).catch(() => undefined));
@@ -703,11 +725,14 @@ describe('processes', () => {
     });
     await until(async () => (await stopped.get('/readyz')).status === 200 || undefined);
     const load = new Load(stopped, 'asked', 8);
+    // Such as browsers keep in stock.
+    const silent = connect(stopped.port, '127.0.0.1');
     await new Promise((resolve) => setTimeout(resolve, 300));
     stopped.child.kill('SIGTERM');
     const begun = performance.now();
     await new Promise((resolve) => stopped.child.once('exit', resolve));
     const ms = performance.now() - begun;
+    silent.destroy();
     await load.stop();
     const refused = load.errors.filter(
       (error) => (error as NodeJS.ErrnoException).code !== 'ECONNREFUSED',

@@ -21,6 +21,7 @@ import {
   ApiQuery,
   ApiResponse,
   ApiTags,
+  ApiOperation,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
@@ -47,8 +48,8 @@ export class BlobsController {
     private readonly uploads: UploadService,
   ) {}
 
-  /** Whether a blob is stored; one that is stays for an hour at least. */
   @Head(':digest')
+  @ApiOperation({ summary: 'Whether a blob is stored; one that is stays for an hour at least.' })
   @ApiParam({ name: 'digest', example: 'sha256:…' })
   @ApiOkResponse({
     headers: { 'Content-Length': { description: 'Its size', schema: { type: 'integer' } } },
@@ -61,8 +62,8 @@ export class BlobsController {
     await this.send(await this.blobs.keep(digest), request, response);
   }
 
-  /** The bytes; with Range, If-Range and If-None-Match. */
   @Get(':digest')
+  @ApiOperation({ summary: 'The bytes; with Range, If-Range and If-None-Match.' })
   @ApiParam({ name: 'digest', example: 'sha256:…' })
   @ApiOkResponse({ content: { 'application/octet-stream': {} } })
   async getBlob(
@@ -73,8 +74,8 @@ export class BlobsController {
     await this.send(await this.blobs.get(digest), request, response);
   }
 
-  /** Begins an upload. */
   @Post('uploads')
+  @ApiOperation({ summary: 'Begins an upload.' })
   @RawBody()
   @HttpCode(202)
   @ApiResponse({ status: 202, headers: { Location: location } })
@@ -85,15 +86,18 @@ export class BlobsController {
     tell(response, await this.uploads.begin(context));
   }
 
-  /** How much of an upload is durable: where to go on, also after a restart or at another replica. */
   @Get('uploads/:id')
+  @ApiOperation({
+    summary:
+      'How much of an upload is durable: where to go on, also after a restart or at another replica.',
+  })
   @ApiResponse({ status: 204, headers: { Range: received, Location: location } })
   async getUpload(@Param('id') id: string, @Res() response: Response): Promise<void> {
     answer(response.status(204), await this.uploads.status(id));
   }
 
-  /** Appends bytes. */
   @Patch('uploads/:id')
+  @ApiOperation({ summary: 'Appends bytes.' })
   @RawBody()
   @ApiBody(bytes)
   @ApiHeader({ name: 'Content-Range', required: false, description: '`start-end`, both inclusive' })
@@ -109,8 +113,11 @@ export class BlobsController {
     });
   }
 
-  /** Ends an upload, with its last bytes or all of them, and stores the blob if its digest is right. */
   @Put('uploads/:id')
+  @ApiOperation({
+    summary:
+      'Ends an upload, with its last bytes or all of them, and stores the blob if its digest is right.',
+  })
   @RawBody()
   @ApiBody(bytes)
   @ApiHeader({ name: 'Content-Range', required: false, description: '`start-end`, both inclusive' })
@@ -135,8 +142,8 @@ export class BlobsController {
     });
   }
 
-  /** Gives an upload up. */
   @Delete('uploads/:id')
+  @ApiOperation({ summary: 'Gives an upload up.' })
   @HttpCode(204)
   async cancelUpload(@Param('id') id: string): Promise<void> {
     await this.uploads.cancel(id);

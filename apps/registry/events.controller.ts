@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Controller, Get, Headers, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Stopping } from '#platform';
 import { EventsService } from '#registry';
@@ -17,8 +17,10 @@ export class EventsController {
     private readonly stopping: Stopping,
   ) {}
 
-  /** Server-sent events; `Last-Event-ID` goes on after that event without loss. */
   @Get()
+  @ApiOperation({
+    summary: 'Server-sent events; `Last-Event-ID` goes on after that event without loss.',
+  })
   @ApiOkResponse({ content: { 'text/event-stream': {} } })
   async follow(
     @Asker() context: RequestContext,

@@ -1,5 +1,5 @@
 import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiParam, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiParam, ApiTags, ApiOperation } from '@nestjs/swagger';
 import archiver from 'archiver';
 import type { Request, Response } from 'express';
 import { BlobService } from '#artifacts';
@@ -25,6 +25,7 @@ export class FilesController {
   ) {}
 
   @Get('files')
+  @ApiOperation({ summary: 'The manifest: paths, digests and sizes.' })
   @ApiOkResponse({ type: ManifestDto })
   async listFiles(
     @Asker() context: RequestContext,
@@ -35,8 +36,8 @@ export class FilesController {
     return { digest, size, files };
   }
 
-  /** The bytes of a file; also by HEAD, with Range and If-None-Match. */
   @Get('files/*path')
+  @ApiOperation({ summary: 'The bytes of a file; also by HEAD, with Range and If-None-Match.' })
   @ApiParam({ name: 'path', type: String })
   @ApiOkResponse({ content: { 'application/octet-stream': {} } })
   async getFile(
@@ -54,8 +55,8 @@ export class FilesController {
     await sendBlob(this.blobs, request, response, { ...file, filename: path.at(-1) ?? name });
   }
 
-  /** All files as one archive, streamed. */
   @Get('archive')
+  @ApiOperation({ summary: 'All files as one archive, streamed.' })
   @ApiOkResponse({ content: { 'application/x-tar': {}, 'application/zip': {} } })
   async getArchive(
     @Asker() context: RequestContext,
@@ -93,8 +94,10 @@ export class FilesController {
     await archive.finalize();
   }
 
-  /** `program.json` of the compiled version; it names its weights and files by digest. */
   @Get('program')
+  @ApiOperation({
+    summary: '`program.json` of the compiled version; it names its weights and files by digest.',
+  })
   @ApiOkResponse({ type: Object })
   async getProgram(
     @Asker() context: RequestContext,
@@ -114,6 +117,7 @@ export class FilesController {
   }
 
   @Get('program/weights')
+  @ApiOperation({ summary: 'The weights of the Program, as bytes.' })
   @ApiOkResponse({ content: { 'application/octet-stream': {} } })
   async getWeights(
     @Asker() context: RequestContext,
@@ -126,8 +130,10 @@ export class FilesController {
     await sendBlob(this.blobs, request, response, { ...weights, filename: 'weights.bin' });
   }
 
-  /** A part of the Program that is a file of the version, such as an ONNX graph. */
   @Get('program/files/*path')
+  @ApiOperation({
+    summary: 'A part of the Program that is a file of the version, such as an ONNX graph.',
+  })
   @ApiParam({ name: 'path', type: String })
   @ApiOkResponse({ content: { 'application/octet-stream': {} } })
   async getProgramFile(

@@ -14,21 +14,26 @@ export class ListQueryDto {
   @Max(1000)
   limit: number = 50;
 
-  /** `next` of the page before. */
-  @ApiProperty({ required: false })
+  @ApiProperty({ required: false, description: '`next` of the page before.' })
   @MayBeAbsent()
   @IsString()
   cursor?: string;
 
-  /** MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`. */
-  @ApiProperty({ required: false, example: "tags.team = 'risk'" })
+  @ApiProperty({
+    required: false,
+    example: "tags.team = 'risk'",
+    description: "MLflow's filter grammar, such as `tags.team = 'risk' AND name LIKE 'iris%'`.",
+  })
   @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   filter?: string;
 
-  /** A field, with `-` for descending; several by comma. */
-  @ApiProperty({ required: false, example: '-createdAt' })
+  @ApiProperty({
+    required: false,
+    example: '-createdAt',
+    description: 'A field, with `-` for descending; several by comma.',
+  })
   @MayBeAbsent()
   @IsString()
   @MaxLength(1000)

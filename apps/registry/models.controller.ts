@@ -10,7 +10,13 @@ import {
   Query,
   UseInterceptors,
 } from '@nestjs/common';
-import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiTags,
+  ApiOperation,
+} from '@nestjs/swagger';
 import { ModelsService } from '#registry';
 import { Asker, type RequestContext, IfMatch } from './request.js';
 import { EtagInterceptor } from './etag.interceptor.js';
@@ -30,14 +36,15 @@ import {
 export class ModelsController {
   constructor(private readonly models: ModelsService) {}
 
-  /** Makes a model. Logging a version makes it too, where there is none. */
   @Post()
+  @ApiOperation({ summary: 'Makes a model. Logging a version makes it too, where there is none.' })
   @ApiCreatedResponse({ type: ModelDto })
   createModel(@Asker() context: RequestContext, @Body() body: CreateModelDto): Promise<ModelDto> {
     return this.models.create(context, body);
   }
 
   @Get()
+  @ApiOperation({ summary: 'Lists models, by name unless `order` says otherwise.' })
   @ApiOkResponse({ type: ModelPageDto })
   listModels(
     @Asker() context: RequestContext,
@@ -47,12 +54,16 @@ export class ModelsController {
   }
 
   @Get(':model')
+  @ApiOperation({ summary: 'One model, with what is in production and what answers.' })
   @ApiOkResponse({ type: ModelDto })
   getModel(@Asker() context: RequestContext, @Param('model') model: string): Promise<ModelDto> {
     return this.models.getByName(context, model);
   }
 
   @Patch(':model')
+  @ApiOperation({
+    summary: 'Changes the name, description, tags, metadata of a model, or what serving follows.',
+  })
   @ApiOkResponse({ type: ModelDto })
   updateModel(
     @Asker() context: RequestContext,
@@ -63,8 +74,10 @@ export class ModelsController {
     return this.models.update(context, model, body, ifMatch);
   }
 
-  /** Deletes a model with its versions; one that is being served only with `?force=true`. */
   @Delete(':model')
+  @ApiOperation({
+    summary: 'Deletes a model with its versions; one that is being served only with `?force=true`.',
+  })
   @HttpCode(204)
   @ApiNoContentResponse()
   deleteModel(

@@ -27,8 +27,7 @@ export class CreateModelDto {
 }
 
 export class UpdateModelDto {
-  /** A new name; versions, history and aliases stay. */
-  @ApiProperty({ required: false })
+  @ApiProperty({ required: false, description: 'A new name; versions, history and aliases stay.' })
   @MayBeAbsent()
   @IsString()
   name?: string;
@@ -39,24 +38,31 @@ export class UpdateModelDto {
   @MaxLength(maxDescription)
   description?: string;
 
-  /** Tags to set; `null` removes one; those not named stay. */
   @ApiProperty({
     required: false,
     type: Object,
     additionalProperties: { type: 'string', nullable: true },
+    description: 'Tags to set; `null` removes one; those not named stay.',
   })
   @MayBeAbsent()
   @IsStringMap({ removable: true })
   tags?: Record<string, string | null>;
 
-  /** Replaces the metadata. */
-  @ApiProperty({ required: false, type: Object, additionalProperties: true })
+  @ApiProperty({
+    required: false,
+    type: Object,
+    additionalProperties: true,
+    description: 'Replaces the metadata.',
+  })
   @MayBeAbsent()
   @IsJsonObject()
   metadata?: Record<string, unknown>;
 
-  /** What serving follows: `production`, or an alias such as `@champion`. */
-  @ApiProperty({ required: false, example: '@champion' })
+  @ApiProperty({
+    required: false,
+    example: '@champion',
+    description: 'What serving follows: `production`, or an alias such as `@champion`.',
+  })
   @MayBeAbsent()
   @IsString()
   follow?: string;

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, UseInterceptors } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import { GarbageCollector } from '#artifacts';
 import { importers } from '#formats';
 import { Config } from '#platform';
@@ -18,8 +18,8 @@ export class ServerController {
     private readonly garbage: GarbageCollector,
   ) {}
 
-  /** What runs here, and where predictions are answered. */
   @Get('server')
+  @ApiOperation({ summary: 'What runs here, and where predictions are answered.' })
   @ApiOkResponse({ type: ServerDto })
   getServer(): ServerDto {
     const { MAX_BODY, MAX_ROWS, PREDICT_TIMEOUT, SERVING_URL } = this.config;
@@ -31,8 +31,11 @@ export class ServerController {
     };
   }
 
-  /** Removes given-up uploads and blobs that nothing needs any more; happens by itself too. */
   @Post('gc')
+  @ApiOperation({
+    summary:
+      'Removes given-up uploads and blobs that nothing needs any more; happens by itself too.',
+  })
   @HttpCode(200)
   @ApiBody({ type: CollectDto, required: false })
   @ApiOkResponse({ type: CollectedDto })

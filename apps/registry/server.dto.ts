@@ -28,16 +28,19 @@ export class ServerDto {
 }
 
 export class CollectDto {
-  /** Garbage younger than this stays. */
-  @ApiProperty({ required: false, default: 3600, minimum: 0 })
+  @ApiProperty({
+    required: false,
+    default: 3600,
+    minimum: 0,
+    description: 'Garbage younger than this stays.',
+  })
   @MayBeAbsent()
   @IsInt()
   @Min(0)
   @Max(365 * 86_400)
   graceSeconds?: number;
 
-  /** Only count. */
-  @ApiProperty({ required: false })
+  @ApiProperty({ required: false, description: 'Only count.' })
   @MayBeAbsent()
   @IsBoolean()
   dryRun?: boolean;

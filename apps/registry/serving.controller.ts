@@ -1,5 +1,5 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Config, DomainError, RawBody } from '#platform';
 import { ModelsService, ServingStatus, StatisticsService } from '#registry';
@@ -21,8 +21,8 @@ export class ServingController {
     private readonly config: Config,
   ) {}
 
-  /** What each live serving process answers with. */
   @Get('serving')
+  @ApiOperation({ summary: 'What each live serving process answers with.' })
   @ApiOkResponse({ type: ServingProcessesDto })
   async getServing(
     @Asker() context: RequestContext,
@@ -32,8 +32,8 @@ export class ServingController {
     return { items: await this.status.processes(id) };
   }
 
-  /** Requests, errors and latency by minute and version. */
   @Get('stats')
+  @ApiOperation({ summary: 'Requests, errors and latency by minute and version.' })
   @ApiOkResponse({ type: StatisticsDto })
   async getStatistics(
     @Asker() context: RequestContext,
@@ -53,6 +53,7 @@ export class ServingController {
   }
 
   @Post('infer')
+  @ApiOperation({ summary: 'Passes a prediction on to serving.' })
   @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })
@@ -66,6 +67,7 @@ export class ServingController {
   }
 
   @Post('versions/:version/infer')
+  @ApiOperation({ summary: 'Passes a prediction of one version on to serving.' })
   @RawBody()
   @HttpCode(200)
   @ApiBody({ type: Object, description: 'A V2 infer request' })

@@ -34,14 +34,16 @@ export class ServingProcessesDto {
 }
 
 export class StatisticsQueryDto {
-  /** Default: an hour before `to`. */
-  @ApiProperty({ required: false, format: 'date-time' })
+  @ApiProperty({
+    required: false,
+    format: 'date-time',
+    description: 'Default: an hour before `to`.',
+  })
   @MayBeAbsent()
   @IsRFC3339({ message: '$property must be a time such as 2026-11-20T12:00:00Z' })
   from?: string;
 
-  /** Default: now. */
-  @ApiProperty({ required: false, format: 'date-time' })
+  @ApiProperty({ required: false, format: 'date-time', description: 'Default: now.' })
   @MayBeAbsent()
   @IsRFC3339({ message: '$property must be a time such as 2026-11-20T12:00:00Z' })
   to?: string;

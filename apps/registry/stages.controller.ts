@@ -10,7 +10,13 @@ import {
   Query,
   UseInterceptors,
 } from '@nestjs/common';
-import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiTags,
+  ApiOperation,
+} from '@nestjs/swagger';
 import { StagesService } from '#registry';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { ListQueryDto } from './list.dto.js';
@@ -29,8 +35,11 @@ import {
 export class StagesController {
   constructor(private readonly stages: StagesService) {}
 
-  /** Puts a version into a stage, Production unless said otherwise, and answers when serving answers with it. */
   @Post('versions/:version/promote')
+  @ApiOperation({
+    summary:
+      'Puts a version into a stage, Production unless said otherwise, and answers when serving answers with it.',
+  })
   @HttpCode(200)
   @ApiBody({ type: PromoteDto, required: false })
   @ApiOkResponse({ type: TransitionAnswerDto })
@@ -44,8 +53,10 @@ export class StagesController {
     return this.stages.promote(context, model, version, stage, { ...options, ifMatch });
   }
 
-  /** Goes back to the version that was there before; repeated, to the one before that. */
   @Post('rollback')
+  @ApiOperation({
+    summary: 'Goes back to the version that was there before; repeated, to the one before that.',
+  })
   @HttpCode(200)
   @ApiBody({ type: RollbackDto, required: false })
   @ApiOkResponse({ type: TransitionAnswerDto })
@@ -58,8 +69,10 @@ export class StagesController {
     return this.stages.rollback(context, model, { reason, ifCurrent, wait, ifMatch });
   }
 
-  /** Who moved what, when and why, newest first; of a deleted model by its id. */
   @Get('transitions')
+  @ApiOperation({
+    summary: 'Who moved what, when and why, newest first; of a deleted model by its id.',
+  })
   @ApiOkResponse({ type: TransitionPageDto })
   listTransitions(
     @Asker() context: RequestContext,
@@ -70,6 +83,7 @@ export class StagesController {
   }
 
   @Put('aliases/:alias')
+  @ApiOperation({ summary: 'Moves an alias to a version; makes it where there is none.' })
   @ApiOkResponse({ type: TransitionAnswerDto })
   setAlias(
     @Asker() context: RequestContext,
@@ -82,6 +96,7 @@ export class StagesController {
   }
 
   @Delete('aliases/:alias')
+  @ApiOperation({ summary: 'Removes an alias; the version stays.' })
   @HttpCode(204)
   @ApiNoContentResponse()
   async deleteAlias(

@@ -16,22 +16,31 @@ import { MayBeAbsent } from './validators.js';
 const stageNames = ['Production', 'Staging', 'Archived', 'None'] as const;
 
 export class RollbackDto {
-  /** Why; kept with the transition. */
-  @ApiProperty({ required: false })
+  @ApiProperty({ required: false, description: 'Why; kept with the transition.' })
   @MayBeAbsent()
   @IsString()
   @MaxLength(10_000)
   reason?: string;
 
-  /** The version that must hold the stage or alias now; null = nobody; absent = unchecked. */
-  @ApiProperty({ required: false, type: Number, nullable: true })
+  @ApiProperty({
+    required: false,
+    type: Number,
+    nullable: true,
+    description:
+      'The version that must hold the stage or alias now; null = nobody; absent = unchecked.',
+  })
   @ValidateIf((_, value) => value !== undefined && value !== null)
   @IsInt()
   @Min(1)
   ifCurrent?: number | null;
 
-  /** Seconds to wait until every serving process answers with the version. */
-  @ApiProperty({ required: false, default: 5, minimum: 0, maximum: 300 })
+  @ApiProperty({
+    required: false,
+    default: 5,
+    minimum: 0,
+    maximum: 300,
+    description: 'Seconds to wait until every serving process answers with the version.',
+  })
   @MayBeAbsent()
   @IsNumber()
   @Min(0)
@@ -45,8 +54,10 @@ export class PromoteDto extends RollbackDto {
   @IsIn(stageNames)
   stage?: (typeof stageNames)[number];
 
-  /** Record the change although the version cannot be served. */
-  @ApiProperty({ required: false })
+  @ApiProperty({
+    required: false,
+    description: 'Record the change although the version cannot be served.',
+  })
   @MayBeAbsent()
   @IsBoolean()
   unserved?: boolean;

@@ -16,6 +16,7 @@ import {
   ApiNoContentResponse,
   ApiOkResponse,
   ApiTags,
+  ApiOperation,
 } from '@nestjs/swagger';
 import { CompileService, LineageService, VersionsService } from '#registry';
 import { EtagInterceptor } from './etag.interceptor.js';
@@ -42,8 +43,11 @@ export class VersionsController {
     private readonly lineage: LineageService,
   ) {}
 
-  /** Makes the next version from blobs that are stored; the model too, where there is none. */
   @Post()
+  @ApiOperation({
+    summary:
+      'Makes the next version from blobs that are stored; the model too, where there is none.',
+  })
   @ApiCreatedResponse({ type: VersionDto })
   async createVersion(
     @Asker() context: RequestContext,
@@ -55,6 +59,9 @@ export class VersionsController {
   }
 
   @Get()
+  @ApiOperation({
+    summary: 'Lists the versions of a model, newest first unless `order` says otherwise.',
+  })
   @ApiOkResponse({ type: VersionPageDto })
   listVersions(
     @Asker() context: RequestContext,
@@ -65,6 +72,9 @@ export class VersionsController {
   }
 
   @Get(':version')
+  @ApiOperation({
+    summary: 'One version: a number, `@alias`, `production`, `staging` or `latest`.',
+  })
   @ApiOkResponse({ type: VersionDto })
   getVersion(
     @Asker() context: RequestContext,
@@ -75,6 +85,10 @@ export class VersionsController {
   }
 
   @Patch(':version')
+  @ApiOperation({
+    summary:
+      'Changes the description, tags and metadata of a version; nothing else of it ever changes.',
+  })
   @ApiOkResponse({ type: VersionDto })
   updateVersion(
     @Asker() context: RequestContext,
@@ -86,8 +100,10 @@ export class VersionsController {
     return this.versions.update(context, model, version, body, ifMatch);
   }
 
-  /** Deletes a version that is not being served; its number is not used again. */
   @Delete(':version')
+  @ApiOperation({
+    summary: 'Deletes a version that is not being served; its number is not used again.',
+  })
   @HttpCode(204)
   @ApiNoContentResponse()
   deleteVersion(
@@ -99,8 +115,10 @@ export class VersionsController {
     return this.versions.delete(context, model, version, ifMatch);
   }
 
-  /** Compiles and verifies the version again, as after an upgrade of the server. */
   @Post(':version/check')
+  @ApiOperation({
+    summary: 'Compiles and verifies the version again, as after an upgrade of the server.',
+  })
   @HttpCode(202)
   @ApiAcceptedResponse({ type: VersionDto })
   async checkVersion(
@@ -113,8 +131,8 @@ export class VersionsController {
     return this.versions.get(context, model, String(found.version));
   }
 
-  /** What the version was made from, and what was made from it. */
   @Get(':version/lineage')
+  @ApiOperation({ summary: 'What the version was made from, and what was made from it.' })
   @ApiOkResponse({ type: LineageDto })
   getLineage(
     @Asker() context: RequestContext,

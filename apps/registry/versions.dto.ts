@@ -147,8 +147,11 @@ export class InputExampleDto {
   @Type(() => RequestedOutputDto)
   outputs?: RequestedOutputDto[];
 
-  /** V2 tensors that the compiled version must reproduce. */
-  @ApiProperty({ required: false, type: [Object] })
+  @ApiProperty({
+    required: false,
+    type: [Object],
+    description: 'V2 tensors that the compiled version must reproduce.',
+  })
   @MayBeAbsent()
   @IsArray()
   expected?: unknown[];
@@ -224,8 +227,13 @@ export class CreateVersionDto {
   @Type(() => FileDto)
   files: FileDto[];
 
-  /** Recognised from the files where it is left out. */
-  @ApiProperty({ required: false, type: String, nullable: true, example: 'onnx' })
+  @ApiProperty({
+    required: false,
+    type: String,
+    nullable: true,
+    example: 'onnx',
+    description: 'Recognised from the files where it is left out.',
+  })
   @IsOptional()
   @IsString()
   @MaxLength(100)

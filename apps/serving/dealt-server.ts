@@ -34,7 +34,13 @@ export class DealtServer {
     const graceEnds = Date.now() + DRAIN_GRACE;
     while (this.#sockets.size) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK));
-      if (Date.now() > graceEnds) this.#server.closeIdleConnections();
+      if (Date.now() > graceEnds) this.#closeIdle();
     }
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    // To Node a connection that has never said a word is not idle; browsers keep such ones in stock.
+    for (const socket of this.#sockets) if (!socket.bytesRead) socket.destroy();
   }
 }

@@ -35,6 +35,13 @@ const SPARE_TICKS = 300;
 /** A worker that lived this long (ms) has its next restart at once. */
 const STABLE = 10_000;
 const LONGEST_PAUSE = 5000;
+/** No program ends its own process like this. */
+const FROM_OUTSIDE: ReadonlySet<NodeJS.Signals | null> = new Set([
+  'SIGKILL',
+  'SIGTERM',
+  'SIGINT',
+  'SIGHUP',
+] as const);
 
 const entry = fileURLToPath(new URL('./worker.js', import.meta.url));
 
@@ -155,7 +162,7 @@ export class WorkerProcess implements ConnectionTaker {
     // Writing to a process that has just died fails; its end says why.
     forked.on('error', (error) => this.log.debug({ err: error, process: this.number }, 'a worker'));
     forked.once('exit', (code, signal) => {
-      const ended = (): void => this.#ended(child, signal ?? `code ${code}`, code === 0);
+      const ended = (): void => this.#ended(child, code, signal);
       // What it said last may not have been read yet, such as that it has a connection.
       if (forked.connected) forked.once('disconnect', ended);
       else ended();
@@ -171,14 +178,17 @@ export class WorkerProcess implements ConnectionTaker {
     this.events.message(this, message);
   }
 
-  #ended(child: Child, how: string, clean: boolean): void {
+  #ended(child: Child, code: number | null, signal: NodeJS.Signals | null): void {
     if (child === this.#spare) this.#spare = undefined;
     if (child !== this.#child) return;
     this.#child = undefined;
     this.ready = false;
     const { program } = readMark(this.#mark);
+    const how = signal ?? `code ${code}`;
     const reason = this.#killedFor ?? `ended its serving process (${how})`;
-    const culprit = program && !clean && !this.#stopping ? { program, reason } : undefined;
+    // What somebody else has ended is not the fault of what was running.
+    const innocent = !this.#killedFor && (code === 0 || FROM_OUTSIDE.has(signal));
+    const culprit = program && !innocent && !this.#stopping ? { program, reason } : undefined;
     this.events.ended(this, culprit);
     if (this.#stopping) return;
     this.log.error(

@@ -23,6 +23,8 @@ export interface CompileRequest {
   /** Where `program.json` and `weights.bin` are written; made if it is not there. A new temporary folder by default. */
   outputFolder?: string;
   limits?: CompileLimits;
+  /** Ends the compile process; the call then fails with the signal's reason. */
+  stop?: AbortSignal;
 }
 
 export interface CompileLimits {
@@ -71,7 +73,8 @@ const entry = fileURLToPath(new URL('./compile-child.js', import.meta.url));
  * Compiles an upload to a Program, loads it, runs it once and compares golden rows: all of it in a child process with
  * limits, because files may be hostile and ONNX Runtime is native code. Every fault of the files is an answer, not an error.
  */
-export async function compile(request: CompileRequest): Promise<CompileResult> {
+export async function compile({ stop, ...request }: CompileRequest): Promise<CompileResult> {
+  stop?.throwIfAborted();
   const limits = { ...LIMITS, ...request.limits };
   const programFolder = request.outputFolder ?? (await mkdtemp(join(tmpdir(), 'slipway-program-')));
   await mkdir(programFolder, { recursive: true });
@@ -79,7 +82,11 @@ export async function compile(request: CompileRequest): Promise<CompileResult> {
   const child = ContainedProcess.start({ entry, memory: limits.memory, cwd: programFolder });
   const conversation = new Conversation(child, limits);
   conversation.send(message);
+  const end = () => child.kill('was stopped');
+  stop?.addEventListener('abort', end);
   const result = await conversation.result;
+  stop?.removeEventListener('abort', end);
+  stop?.throwIfAborted();
   if (result.state !== 'servable') return result;
   await stat(join(programFolder, 'program.json'));
   return { ...result, programFolder };

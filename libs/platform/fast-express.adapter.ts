@@ -5,7 +5,7 @@ import {
   type ServerOptions,
   ServerResponse,
 } from 'node:http';
-import { Server as NetServer } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { type NestApplicationOptions, StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Application } from 'express';
@@ -26,6 +26,7 @@ const DRAIN_GRACE = 500;
  */
 export class FastExpressAdapter extends ExpressAdapter {
   private draining = false;
+  private readonly sockets = new Set<Socket>();
 
   constructor() {
     super();
@@ -47,6 +48,10 @@ export class FastExpressAdapter extends ExpressAdapter {
       },
       express,
     );
+    server.on('connection', (socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
     this.setHttpServer(server);
   }
 
@@ -68,11 +73,17 @@ export class FastExpressAdapter extends ExpressAdapter {
     const begun = Date.now();
     const sweep = setInterval(() => {
       if (Date.now() - begun > DRAIN_TIMEOUT) server.closeAllConnections();
-      else if (Date.now() - begun > DRAIN_GRACE) server.closeIdleConnections();
+      else if (Date.now() - begun > DRAIN_GRACE) this.closeIdle(server);
     }, 50);
     await closed;
     clearInterval(sweep);
     server.close();
+  }
+
+  private closeIdle(server: Server): void {
+    server.closeIdleConnections();
+    // To Node a connection that has never said a word is not idle; browsers keep such ones in stock.
+    for (const socket of this.sockets) if (!socket.bytesRead) socket.destroy();
   }
 
   override reply(response: ServerResponse, body: unknown, status?: number): unknown {

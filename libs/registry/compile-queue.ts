@@ -9,8 +9,12 @@ export interface CompileTask {
   force: boolean;
 }
 
-/** How long a replica may take over one version before another takes it; longer than the compile step's own limit. */
-const lease = '120 seconds';
+/**
+ * How long a task belongs to whoever took it without being heard of: short, so that what a killed server had begun is taken
+ * up soon. It is renewed every {@link renewEvery} milliseconds while the work goes on.
+ */
+const lease = '15 seconds';
+export const renewEvery = 4000;
 
 /** Takes the version that waits longest, by a lease; undefined where none waits. */
 export async function takeTask(
@@ -29,7 +33,19 @@ export async function takeTask(
   return rows[0];
 }
 
-/** Gives a task back, to be taken again later: the store or the database was away. */
+/** Keeps a task for as long again. */
+export async function renewTask(
+  dataSource: DataSource,
+  versionId: string,
+  owner: string,
+): Promise<void> {
+  await dataSource.query(
+    `UPDATE compile_job SET lease_until = now() + interval '${lease}' WHERE version_id = $1 AND lease_owner = $2`,
+    [versionId, owner],
+  );
+}
+
+/** Gives a task back, to be taken again later: the store or the database was away, or the server stops. */
 export async function postponeTask(
   dataSource: DataSource,
   versionId: string,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
@@ -15,10 +15,17 @@ import { inTransaction } from '#database';
 import { BlobService, dereferenceBlobs } from '#artifacts';
 import { compile, type CompileResult, importerOf } from '#formats';
 import { Config, systemContext, toDomainError } from '#platform';
-import { compileChannel, postponeTask, takeTask, type CompileTask } from './compile-queue.js';
+import {
+  compileChannel,
+  postponeTask,
+  renewEvery,
+  renewTask,
+  takeTask,
+  type CompileTask,
+} from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
-import type { InputExample } from './versions.service.js';
+import type { InputExample } from './version-view.js';
 import { Notifications } from './notifications.js';
 
 interface VersionToCompile {
@@ -48,6 +55,8 @@ interface Verdict {
 const maxAttempts = 3;
 const pollEvery = 2000;
 const verdictTimeout = 90_000;
+/** Longer than a compile step takes, with its limit of 60 s. */
+const leftoverAge = 10 * 60_000;
 
 /**
  * Compiles versions, one at a time in this process: takes a job by its lease, brings the files to disk, compiles them in
@@ -59,7 +68,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   private readonly logger = new Logger(CompileService.name);
   private readonly owner = randomUUID();
   private running: Promise<void> | undefined;
-  private closed = false;
+  private readonly stopping = new AbortController();
   private wake: () => void = () => undefined;
 
   constructor(
@@ -69,13 +78,15 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     private readonly config: Config,
   ) {}
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.removeLeftovers();
     this.notifications.on(compileChannel, () => this.wake());
     this.running = this.work();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    this.closed = true;
+    // A task that runs is given back: whoever starts next takes it up.
+    this.stopping.abort();
     this.wake();
     await this.running;
   }
@@ -106,7 +117,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async work(): Promise<void> {
-    while (!this.closed) {
+    while (!this.stopping.signal.aborted) {
       const task = await takeTask(this.dataSource, this.owner).catch(() => undefined);
       if (task) await this.process(task);
       else await this.idle();
@@ -120,21 +131,28 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         clearTimeout(timer);
         resolve();
       };
-      if (this.closed) this.wake();
+      if (this.stopping.signal.aborted) this.wake();
     });
   }
 
   private async process(task: CompileTask): Promise<void> {
+    const { versionId } = task;
+    const renewal = setInterval(() => {
+      renewTask(this.dataSource, versionId, this.owner).catch(() => undefined);
+    }, renewEvery);
     try {
-      const version = await this.versionOf(task.versionId);
+      const version = await this.versionOf(versionId);
       if (!version) return;
       const verdict = await this.verdictOn(version, task);
       await this.keep(version, task, verdict);
     } catch (error) {
+      const stopped = this.stopping.signal.aborted;
       const { code } = toDomainError(error) ?? {};
-      if (code === 'BLOB_MISSING') await this.checkAgain(task.versionId).catch(() => undefined);
-      else if (code !== 'UNAVAILABLE') this.logger.error(error);
-      await postponeTask(this.dataSource, task.versionId, 5).catch(() => undefined);
+      if (code === 'BLOB_MISSING') await this.checkAgain(versionId).catch(() => undefined);
+      else if (code !== 'UNAVAILABLE' && !stopped) this.logger.error(error);
+      await postponeTask(this.dataSource, versionId, stopped ? 0 : 5).catch(() => undefined);
+    } finally {
+      clearInterval(renewal);
     }
   }
 
@@ -167,9 +185,8 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async compile(version: VersionToCompile): Promise<Verdict> {
-    const temporary = join(this.config.DATA_DIR, 'tmp');
-    await mkdir(temporary, { recursive: true });
-    const folder = await mkdtemp(join(temporary, 'compile-'));
+    await mkdir(this.temporary, { recursive: true });
+    const folder = await mkdtemp(join(this.temporary, 'compile-'));
     try {
       const files = await this.fetchFiles(version, folder);
       const result = await compile({
@@ -178,6 +195,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         signature: version.signature,
         inputExample: version.inputExample,
         outputFolder: join(folder, 'program'),
+        stop: this.stopping.signal,
       });
       const program = result.state === 'servable' ? await this.store(version, result) : null;
       return {
@@ -191,6 +209,21 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       };
     } finally {
       await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  private get temporary(): string {
+    return join(this.config.DATA_DIR, 'tmp');
+  }
+
+  /** Folders of compile steps that a killed server has left; younger ones may be in use. */
+  private async removeLeftovers(): Promise<void> {
+    const names = await readdir(this.temporary).catch(() => []);
+    for (const name of names.filter((found) => found.startsWith('compile-'))) {
+      const folder = join(this.temporary, name);
+      const found = await stat(folder).catch(() => undefined);
+      if (found && Date.now() - found.mtimeMs > leftoverAge)
+        await rm(folder, { recursive: true, force: true });
     }
   }
 

@@ -59,10 +59,6 @@ export { RegistryModule } from './registry.module.js';
 export { type ChangeOptions, StagesService, type TransitionAnswer } from './stages.service.js';
 export { type MinuteStatistics, StatisticsService } from './statistics.service.js';
 export { type TransitionView } from './transitions.js';
-export {
-  type InputExample,
-  type NewVersion,
-  VersionsService,
-  type VersionView,
-} from './versions.service.js';
+export { type InputExample, type VersionView } from './version-view.js';
+export { type NewVersion, VersionsService } from './versions.service.js';
 export { parseVersionReference, referenceSql, type VersionReference } from './version-reference.js';

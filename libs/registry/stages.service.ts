@@ -7,6 +7,7 @@ import { CompileService } from './compile.service.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
+import { aliasHolder, enterStage, holdersOf, setProductionTop, writeAlias } from './holders.js';
 import { once } from './idempotency.js';
 import type { ServingVerdict, Stage } from './model-version.entity.js';
 import { ModelsService, type ModelView } from './models.service.js';
@@ -103,7 +104,7 @@ export class StagesService {
         previousVersion: holders[0] ?? null,
         below: touchesProduction ? locked.productionTop : null,
       });
-      await this.enterStage(manager, locked, target.version, stage, row.id);
+      await enterStage(manager, id, target.version, stage, row.id);
       if (touchesProduction) await setProductionTop(manager, id, row.id);
       return row;
     });
@@ -143,7 +144,7 @@ export class StagesService {
       if (alias) {
         await writeAlias(manager, id, alias, target.version);
       } else {
-        await this.enterStage(manager, locked, target.version, 'Production', row.id);
+        await enterStage(manager, id, target.version, 'Production', row.id);
         await setProductionTop(manager, id, row.id);
       }
       return row;
@@ -267,28 +268,6 @@ export class StagesService {
     return { transition, model, serving: told(summary, transition) };
   }
 
-  /** Moves a version into a stage; the ones that held Production go to Archived with the same transition. */
-  private async enterStage(
-    manager: EntityManager,
-    model: LockedModel,
-    version: number,
-    stage: Stage,
-    transition: number,
-  ): Promise<void> {
-    if (stage === 'Production') {
-      await manager.query(
-        `UPDATE model_version SET stage = 'Archived', stage_entered = $3, revision = revision + 1, updated_at = now()
-         WHERE model_id = $1 AND stage = 'Production' AND version <> $2 AND deleted_at IS NULL`,
-        [model.id, version, transition],
-      );
-    }
-    await manager.query(
-      `UPDATE model_version SET stage = $3, stage_entered = $4, revision = revision + 1, updated_at = now()
-       WHERE model_id = $1 AND version = $2`,
-      [model.id, version, stage, transition],
-    );
-  }
-
   /** Waits, with no lock held, until the compile step has spoken about the version. */
   private async awaitVerdict(
     modelId: string,
@@ -350,27 +329,6 @@ async function lockVersion(
   return version;
 }
 
-async function holdersOf(manager: EntityManager, modelId: string, stage: Stage): Promise<number[]> {
-  const rows = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_version WHERE model_id = $1 AND stage = $2 AND deleted_at IS NULL
-     ORDER BY stage_entered DESC`,
-    [modelId, stage],
-  );
-  return rows.map((row) => row.version);
-}
-
-async function aliasHolder(
-  manager: EntityManager,
-  modelId: string,
-  alias: string,
-): Promise<number | null> {
-  const [row] = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_alias WHERE model_id = $1 AND alias = $2`,
-    [modelId, alias],
-  );
-  return row?.version ?? null;
-}
-
 function nothingBelow(model: string, alias: string | null, current: number | null): DomainError {
   const what = alias ? `the alias "${alias}"` : 'Production';
   const before = current === null ? '' : ` before version ${current}`;
@@ -407,29 +365,5 @@ function checkServable(model: LockedModel, version: LockedVersion): void {
     'FAILED_PRECONDITION',
     `Version ${version.version} of "${model.name}" cannot be served: ${version.servingReason ?? version.servingState} Send "unserved": true to record the change all the same.`,
     { extra: { serving: version.servingState, reason: version.servingReason } },
-  );
-}
-
-async function setProductionTop(
-  manager: EntityManager,
-  modelId: string,
-  transition: number,
-): Promise<void> {
-  await manager.query(`UPDATE registered_model SET production_top = $2 WHERE id = $1`, [
-    modelId,
-    transition,
-  ]);
-}
-
-async function writeAlias(
-  manager: EntityManager,
-  modelId: string,
-  alias: string,
-  version: number,
-): Promise<void> {
-  await manager.query(
-    `INSERT INTO model_alias (model_id, alias, version) VALUES ($1, $2, $3)
-     ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version, updated_at = now()`,
-    [modelId, alias, version],
   );
 }

@@ -5,15 +5,14 @@ import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { DomainError, type RequestContext, writeJson } from '#platform';
 import type { Signature } from '#program';
-import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
+import { type ListRequest, listRows, type Page } from '#search';
 import { compileChannel } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
-import { checkEtag, etagOf } from './etag.js';
+import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
-import { lineageSql, type NewLineage, type VersionLineage, writeLineage } from './lineage.js';
+import { type NewLineage, writeLineage } from './lineage.js';
 import { checkManifest, type ManifestEntry, manifestDigest, type SizedEntry } from './manifest.js';
-import type { ServingVerdict, Stage } from './model-version.entity.js';
 import { createModel, ModelsService, noModel } from './models.service.js';
 import { checkModelName } from './names.js';
 import { mergeTags, type TagChanges } from './tags.js';
@@ -24,16 +23,15 @@ import {
   referenceSql,
   type VersionReference,
 } from './version-reference.js';
-
-/** A V2 infer request; with `expected` its rows are golden: the compiled version must reproduce them. */
-export interface InputExample {
-  id?: string;
-  inputs: unknown[];
-  outputs?: { name: string; parameters?: Record<string, unknown> }[];
-  parameters?: Record<string, unknown>;
-  expected?: unknown[];
-  tolerance?: { rtol?: number; atol?: number };
-}
+import {
+  type InputExample,
+  versionColumns,
+  versionFields,
+  type VersionRow,
+  versionTables,
+  versionView,
+  type VersionView,
+} from './version-view.js';
 
 export interface NewVersion {
   files: ManifestEntry[];
@@ -48,100 +46,11 @@ export interface NewVersion {
   lineage?: NewLineage;
 }
 
-export interface VersionView {
-  id: string;
-  model: string;
-  version: number;
-  stage: Stage;
-  aliases: string[];
-  description: string;
-  tags: Record<string, string>;
-  metadata: Record<string, unknown>;
-  format: string | null;
-  signature: Signature | null;
-  inputExample: InputExample | null;
-  metrics: Record<string, number | bigint | string>;
-  params: Record<string, string>;
-  lineage: VersionLineage;
-  /** Null where the bytes are not held here. */
-  files: SizedEntry[] | null;
-  digest: string | null;
-  size: number;
-  serving: {
-    state: ServingVerdict;
-    reason?: string;
-    format: string | null;
-    difference?: unknown;
-    importer: string | null;
-    checkedAt: string | null;
-  };
-  createdBy: string;
-  createdAt: string;
-  updatedAt: string;
-  etag: string;
-}
-
 export interface VersionChanges {
   description?: string;
   tags?: TagChanges;
   metadata?: Record<string, unknown>;
 }
-
-interface VersionRow {
-  id: string;
-  model: string;
-  version: number;
-  stage: Stage;
-  aliases: string[];
-  description: string;
-  tags: Record<string, string>;
-  metadata: Record<string, unknown>;
-  format: string | null;
-  signature: Signature | null;
-  inputExample: InputExample | null;
-  metrics: Record<string, number | bigint | string>;
-  params: Record<string, string>;
-  lineage: VersionLineage;
-  files: SizedEntry[] | null;
-  digest: string | null;
-  size: number;
-  servingState: ServingVerdict;
-  servingReason: string | null;
-  servingDifference: unknown;
-  importer: string | null;
-  checkedAt: Date | null;
-  revision: number;
-  createdBy: string;
-  createdAt: Date;
-  updatedAt: Date;
-}
-
-const columns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tags, v.metadata, v.format, v.signature,
-  v.input_example AS "inputExample", v.metrics, v.params, v.manifest_digest AS digest, v.size,
-  v.serving_state AS "servingState", v.serving_reason AS "servingReason", v.serving_difference AS "servingDifference",
-  v.importer, v.checked_at AS "checkedAt", v.revision, v.created_by AS "createdBy", v.created_at AS "createdAt",
-  v.updated_at AS "updatedAt",
-  (SELECT coalesce(json_agg(a.alias ORDER BY a.alias), '[]') FROM model_alias a
-     WHERE a.model_id = v.model_id AND a.version = v.version) AS aliases,
-  (SELECT json_agg(json_build_object('path', f.path, 'digest', f.digest, 'size', f.size) ORDER BY f.path COLLATE "C")
-     FROM manifest_file f WHERE f.manifest_digest = v.manifest_digest) AS files,
-  ${lineageSql} AS lineage`;
-
-const table = 'model_version v JOIN registered_model m ON m.id = v.model_id';
-
-/** What `?filter=` and `?order=` of versions may name. */
-const fields: FieldTable = {
-  version: { kind: 'number', sql: 'v.version' },
-  stage: { kind: 'string', sql: 'v.stage' },
-  description: { kind: 'string', sql: 'v.description' },
-  format: { kind: 'string', sql: 'v.format' },
-  size: { kind: 'number', sql: 'v.size' },
-  createdAt: { kind: 'time', sql: 'v.created_at' },
-  updatedAt: { kind: 'time', sql: 'v.updated_at' },
-  tags: { kind: 'tags', sql: 'v.tags' },
-  metrics: { kind: 'metrics', sql: 'v.metrics' },
-  params: { kind: 'params', sql: 'v.params' },
-};
 
 /** Versions: immutable snapshots, made in one transaction after their blobs are stored. */
 @Injectable()
@@ -171,11 +80,11 @@ export class VersionsService {
     const { id } = await this.models.find(context, model);
     const { where, values } = referenceSql(reference);
     const [row] = await this.dataSource.query<VersionRow[]>(
-      `SELECT ${columns} FROM ${table} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      `SELECT ${versionColumns} FROM ${versionTables} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
       [id, ...values],
     );
     if (!row) throw noVersion(model, reference);
-    return view(row);
+    return versionView(row);
   }
 
   /**
@@ -203,16 +112,16 @@ export class VersionsService {
   ): Promise<Page<VersionView>> {
     const { id } = await this.models.find(context, model);
     const page = await listRows<VersionRow>(this.dataSource, {
-      select: columns,
-      from: table,
+      select: versionColumns,
+      from: versionTables,
       where: 'v.model_id = $1 AND v.deleted_at IS NULL',
       values: [id],
-      fields,
+      fields: versionFields,
       defaultOrder: '-version',
       tie: [{ kind: 'number', sql: 'v.version' }],
       request,
     });
-    return { ...page, items: page.items.map(view) };
+    return { ...page, items: page.items.map(versionView) };
   }
 
   /** Changes what may change of a version: description, tags, metadata. */
@@ -404,29 +313,4 @@ async function touchModel(manager: EntityManager, modelId: string): Promise<void
     `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
     [modelId],
   );
-}
-
-function view({
-  servingState,
-  servingReason,
-  servingDifference,
-  importer,
-  checkedAt,
-  revision,
-  ...row
-}: VersionRow): VersionView {
-  return {
-    ...row,
-    serving: {
-      state: servingState,
-      ...(servingReason === null ? {} : { reason: servingReason }),
-      format: row.format,
-      ...(servingDifference === null ? {} : { difference: servingDifference }),
-      importer,
-      checkedAt: checkedAt?.toISOString() ?? null,
-    },
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-    etag: etagOf(revision),
-  };
 }

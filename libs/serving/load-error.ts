@@ -4,7 +4,7 @@ import { DomainError, type ErrorCode } from '#platform';
 export class LoadError extends Error {
   /**
    * `soon`: what failed may work in a moment (the store is away); `later`: when something else changes (memory is free again,
-   * the blob is there), which is tried for, but counts as failed; `never`: the same bytes will fail in the same way.
+   * the blob is there and whole), which is tried for, but counts as failed; `never`: the same bytes will fail in the same way.
    */
   constructor(
     message: string,
@@ -24,10 +24,10 @@ export function asLoadError(error: unknown): LoadError {
   return new LoadError(message, code ? (RETRIES[code] ?? 'never') : 'never', { cause: error });
 }
 
-/** What may pass: a store that is away, bytes that were cut off on their way, a folder that is not mounted. */
+/** What may pass: a store that is away, a blob that is damaged in it until somebody mends it, a folder that is not mounted. */
 const RETRIES: { [code in ErrorCode]?: LoadError['retry'] } = {
   UNAVAILABLE: 'soon',
-  DIGEST_MISMATCH: 'soon',
+  DIGEST_MISMATCH: 'later',
   DEADLINE_EXCEEDED: 'later',
   NOT_FOUND: 'later',
 };

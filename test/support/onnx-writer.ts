@@ -87,6 +87,16 @@ export function initializer(name: string, type: number, dims: number[], raw: Uin
   ]);
 }
 
+/** Adds `number` to `x`: what a test needs to tell versions apart. */
+export function addModel(number: number): Uint8Array {
+  return model([
+    initializer('number', FLOAT, [1], new Uint8Array(Float32Array.of(number).buffer)),
+    node('Add', ['x', 'number'], ['y']),
+    input('x', FLOAT, [-1]),
+    output('y', FLOAT, [-1]),
+  ]);
+}
+
 /** Adds 1 to `x` as many times as `times` says: a large number freezes what runs it. */
 export function loopModel(): Uint8Array {
   const body = [
