@@ -7,7 +7,7 @@ import { DomainError } from '#platform';
 import { VersionsService } from '#registry';
 import { ArchiveQueryDto, ManifestDto } from './files.dto.js';
 import { Asker, type RequestContext } from './request.js';
-import { sendBlob } from './send-blob.js';
+import { attachment, sendBlob } from './send-blob.js';
 
 interface BlobOfProgram {
   path: string;
@@ -70,10 +70,7 @@ export class FilesController {
     if (!found.files) throw noFile(model, version, '');
     response.setHeader('Content-Type', format === 'zip' ? 'application/zip' : 'application/x-tar');
     const filename = `${found.model}-${found.version}.${format}`;
-    response.setHeader(
-      'Content-Disposition',
-      `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
-    );
+    response.setHeader('Content-Disposition', attachment(filename));
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (request.method === 'HEAD') {
       response.end();

@@ -1,8 +1,10 @@
 import { ValidateBy, ValidateIf, type ValidationOptions } from 'class-validator';
+import { writeJson } from '#platform';
 
 const maxEntries = 1000;
 const maxKey = 250;
 const maxValue = 8000;
+const maxJson = 2 ** 20;
 
 /** The field may be left out. Unlike with class-validator's `IsOptional`, `null` is a value, and a wrong one. */
 export function MayBeAbsent(): PropertyDecorator {
@@ -38,12 +40,16 @@ export function IsMetricMap(options?: ValidationOptions): PropertyDecorator {
   );
 }
 
-/** Any JSON object. */
+/** Any JSON object, up to a megabyte: it is part of every answer about what it belongs to. */
 export function IsJsonObject(options?: ValidationOptions): PropertyDecorator {
   return ValidateBy(
     {
       name: 'isJsonObject',
-      validator: { validate: isObject, defaultMessage: () => '$property must be an object' },
+      validator: {
+        validate: (value: unknown) => isObject(value) && writeJson(value).length <= maxJson,
+        defaultMessage: () =>
+          `$property must be an object, of at most ${maxJson} characters of JSON`,
+      },
     },
     options,
   );
@@ -71,7 +77,7 @@ function mapOf(
 
 /** Names the first entry of a map that is not taken; empty where all are, or where it is no map. */
 function wrongEntry(map: unknown, accepts: (value: unknown) => boolean): string {
-  if (!isObject(map)) return '';
+  if (!isObject(map) || Object.keys(map).length > maxEntries) return '';
   for (const [key, value] of Object.entries(map)) {
     if (key === '' || key.length > maxKey)
       return `; the key ${JSON.stringify(key.slice(0, 40))} is wrong`;

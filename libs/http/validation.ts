@@ -18,8 +18,9 @@ export class ValidateDto implements PipeTransform<unknown> {
     const given = value ?? {};
     if (!isObject(given))
       throw DomainError.invalid('', 'The body must be an object with named fields.');
-    const errors = Object.entries(given).flatMap(([key, field]) => unstorable(key, field));
+    const errors = unstorable(given);
     const dto = instantiate(metatype, given, '', errors);
+    if (errors.length >= MOST_FAULTS) throw invalid(errors);
     const told = new Set(errors.map(({ pointer }) => pointer));
     const found = await validate(dto, { forbidUnknownValues: false });
     errors.push(
@@ -43,8 +44,13 @@ function invalid(errors: FieldError[]): DomainError {
   const detail = first
     ? `${first.pointer || 'The body'}: ${first.message}${more}`
     : 'The request is not valid.';
-  return new DomainError('INVALID_ARGUMENT', detail, { errors });
+  return new DomainError('INVALID_ARGUMENT', detail, { errors: errors.slice(0, MOST_FAULTS) });
 }
+
+/** Faults that are told, and after which nothing more is looked for. */
+const MOST_FAULTS = 100;
+/** Objects of a DTO in one list; the largest list that a DTO allows. */
+const MOST_ITEMS = 100_000;
 
 /** A class whose fields have validation decorators. */
 function isDto(metatype: unknown): metatype is Dto {
@@ -56,6 +62,7 @@ function instantiate(dto: Dto, value: object, pointer: string, faults: FieldErro
   const instance = new dto() as Record<string, unknown>;
   const known = fieldsOf(dto);
   for (const [key, given] of Object.entries(value)) {
+    if (faults.length >= MOST_FAULTS) break;
     const at = `${pointer}/${escaped(key)}`;
     if (!known.includes(key)) faults.push({ pointer: at, message: unknownField(key, known) });
     else instance[key] = transformed(dto, key, typed(dto, key, given, at, faults), value);
@@ -83,6 +90,10 @@ function typed(
   // class-validator would take an array for an object, and look into arrays inside arrays.
   if (Reflect.getMetadata('design:type', dto.prototype as object, key) !== Array)
     return made(given, pointer);
+  if (Array.isArray(given) && given.length > MOST_ITEMS) {
+    faults.push({ pointer, message: `has ${given.length} items; at most ${MOST_ITEMS} are taken` });
+    return [];
+  }
   if (Array.isArray(given)) return given.map((item, i) => made(item, `${pointer}/${i}`));
   faults.push({ pointer, message: `must be an array of objects; got ${excerpt(given)}` });
   return given;
@@ -92,11 +103,17 @@ function typed(
  * What cannot be kept as it was sent: NUL, which PostgreSQL takes in no text; half a surrogate pair, which no UTF-8 text
  * has; and numbers that are infinite to a double, such as 1e400. One fault for a field of the body or query.
  */
-function unstorable(key: string, field: unknown): FieldError[] {
-  const fault = faultIn({ [key]: field });
-  return fault
-    ? [{ pointer: `/${fault.path.map(escaped).join('/')}`, message: fault.message }]
-    : [];
+function unstorable(fields: object): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [key, field] of Object.entries(fields)) {
+    const fault = faultOfScalar(key) ?? faultIn(field);
+    if (!fault) continue;
+    const { path, message } =
+      typeof fault === 'string' ? { path: [], message: `is a name that ${fault}` } : fault;
+    errors.push({ pointer: `/${[key, ...path].map(escaped).join('/')}`, message });
+    if (errors.length === MOST_FAULTS) break;
+  }
+  return errors;
 }
 
 function faultIn(value: unknown): { path: string[]; message: string } | undefined {
@@ -110,10 +127,11 @@ function faultIn(value: unknown): { path: string[]; message: string } | undefine
     }
     return undefined;
   }
-  for (const [key, part] of Object.entries(value)) {
+  const fields = value as Record<string, unknown>;
+  for (const key of Object.keys(fields)) {
     const wrongKey = faultOfScalar(key);
     if (wrongKey) return { path: [key], message: `is a name that ${wrongKey}` };
-    const fault = faultIn(part);
+    const fault = faultIn(fields[key]);
     if (fault) return { ...fault, path: [key, ...fault.path] };
   }
   return undefined;
@@ -154,7 +172,7 @@ function fieldErrors(error: ValidationError, parent: string): FieldError[] {
 
 /** As a part of a JSON pointer (RFC 6901). */
 function escaped(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+  return key.slice(0, 200).replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 /** What class-validator says, without the property's name, which the pointer carries, and with what came instead. */

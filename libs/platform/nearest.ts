@@ -1,5 +1,7 @@
 /** The candidate that takes the fewest edits to become `word` (Levenshtein); for "did you mean". */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+export function nearest(given: string, candidates: readonly string[]): string | undefined {
+  // The time grows with the length, and a word may be a whole body long.
+  const word = given.slice(0, 100);
   let best: string | undefined;
   let fewest = Infinity;
   for (const candidate of candidates) {
