@@ -52,7 +52,8 @@ interface Verdict {
   program: { digest: string; weights: string } | null;
 }
 
-const maxAttempts = 3;
+/** Far more than a server that is killed again and again needs: only a version that kills the server gets there. */
+const maxAttempts = 20;
 const pollEvery = 2000;
 const verdictTimeout = 90_000;
 /** Longer than a compile step takes, with its limit of 60 s. */
@@ -61,7 +62,7 @@ const leftoverAge = 10 * 60_000;
 /**
  * Compiles versions, one at a time in this process: takes a job by its lease, brings the files to disk, compiles them in
  * a child process with limits, keeps the Program as blobs and writes the verdict. A server that dies in between leaves
- * the job to whoever takes it next; after three deaths the version is marked failed.
+ * the job to whoever takes it next; after many deaths the version is marked failed.
  */
 @Injectable()
 export class CompileService implements OnApplicationBootstrap, OnApplicationShutdown {
