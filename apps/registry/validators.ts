@@ -1,6 +1,9 @@
 import { ValidateBy, ValidateIf, type ValidationOptions } from 'class-validator';
 import { writeJson } from '#platform';
 
+/** Of numbers of versions and sizes of dimensions. */
+export const maxInteger = 2 ** 31 - 1;
+
 const maxEntries = 1000;
 const maxKey = 250;
 const maxValue = 8000;

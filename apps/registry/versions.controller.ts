@@ -22,16 +22,10 @@ import { CompileService, LineageService, VersionsService } from '#registry';
 import { EtagInterceptor } from './etag.interceptor.js';
 import { checkInputExample } from './input-example.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
+import { LineageDto, LineageQueryDto } from './lineage.dto.js';
 import { ListQueryDto } from './list.dto.js';
 import { Asker, IfMatch, type RequestContext } from './request.js';
-import {
-  CreateVersionDto,
-  LineageDto,
-  LineageQueryDto,
-  UpdateVersionDto,
-  VersionDto,
-  VersionPageDto,
-} from './versions.dto.js';
+import { CreateVersionDto, UpdateVersionDto, VersionDto, VersionPageDto } from './versions.dto.js';
 
 @ApiTags('versions')
 @Controller('api/v1/models/:model/versions')
