@@ -235,6 +235,8 @@ it('an alias that is followed answers', async () => {
   expect(await ask(name, constantRequest)).toMatchObject({ status: 200, version: 1 });
   await slipway.updateModel(name, { follow: 'production' });
   await until(async () => (await ask(name, constantRequest)).version === 2);
+  // Serving answers first and reports then.
+  await until(async () => (await slipway.model(name)).serving.state === 'ready');
   expect(await slipway.model(name)).toMatchObject({
     follow: 'production',
     serving: { wanted: 2, answering: 2, state: 'ready' },

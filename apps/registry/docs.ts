@@ -1,9 +1,9 @@
+import { productVersion } from '#platform';
 import { readFileSync } from 'node:fs';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { INestApplication } from '@nestjs/common';
 import swaggerUi from 'swagger-ui-express';
-import { productVersion } from './product-version.js';
 
 const written = new URL('../../../openapi/registry.json', import.meta.url);
 

@@ -1,9 +1,8 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
-import { Config } from '#platform';
+import { Config, productVersion } from '#platform';
 import { type ModelView, ModelsService } from '#registry';
 import { Asker, type RequestContext } from './request.js';
-import { productVersion } from './product-version.js';
 
 /** A plain page that says what runs and where to go on. */
 @ApiExcludeController()

@@ -2,10 +2,9 @@ import { Body, Controller, Get, HttpCode, Post, UseInterceptors } from '@nestjs/
 import { ApiBody, ApiOkResponse, ApiTags, ApiOperation } from '@nestjs/swagger';
 import { GarbageCollector } from '#artifacts';
 import { importers } from '#formats';
-import { Config } from '#platform';
+import { Config, productVersion } from '#platform';
 import { CollectDto, CollectedDto, ServerDto } from './server.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
-import { productVersion } from './product-version.js';
 
 const defaultGrace = 3600;
 

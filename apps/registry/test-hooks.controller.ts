@@ -2,8 +2,7 @@ import { Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { Config, DomainError } from '#platform';
-import { servingChannel } from '#registry';
+import { Config, DomainError, channels } from '#platform';
 
 /** For tests of other programs; answers 404 unless `SLIPWAY_TEST_HOOKS=1`, which is refused off loopback. */
 @ApiExcludeController()
@@ -24,6 +23,6 @@ export class TestHooksController {
          compiled_program, compile_job, deployment, serving_state, quarantine, serving_minute, event, idempotency_key,
          blob_reference, upload`,
     );
-    await this.dataSource.query(`NOTIFY ${servingChannel}`);
+    await this.dataSource.query(`NOTIFY ${channels.serving}`);
   }
 }

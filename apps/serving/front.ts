@@ -9,6 +9,7 @@ import {
   type ProblemDocument,
   problemHeaders,
   problemOf,
+  givenId,
 } from '#platform';
 import { bindOutputs, ProgramError, showInputs, type Signature, type Tensor } from '#program';
 import {
@@ -44,7 +45,6 @@ export interface FrontOptions {
 
 type ModelTarget = Extract<Target, { model: string }>;
 
-const SANE_ID = /^[\w.:/+=-]{1,128}$/;
 const MAX_DEPTH = 64;
 /** Bodies and answers above these are marked, because they hold the event loop; the speed is the slowest expected. */
 const LARGE_BODY = 2 ** 20;
@@ -101,9 +101,7 @@ export class Front {
   }
 
   #idOf({ headers }: IncomingMessage): string {
-    const given = headers['x-request-id'];
-    if (typeof given === 'string' && SANE_ID.test(given)) return given;
-    return this.#newId();
+    return givenId(headers['x-request-id']) ?? this.#newId();
   }
 
   #newId(): string {

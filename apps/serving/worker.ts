@@ -7,6 +7,7 @@ import {
   type Logger,
   Metrics,
   readConfig,
+  productVersion,
 } from '#platform';
 import {
   CompartmentPool,
@@ -22,7 +23,6 @@ import { Front } from './front.js';
 import { ManagerMetrics } from './manager-metrics.js';
 import type { ToWorker } from './messages.js';
 import { SupervisorLink } from './supervisor-link.js';
-import { productVersion } from './version.js';
 
 /** The file that the supervisor reads when this process has frozen or died; see `worker-process.ts`. */
 const MARK_DESCRIPTOR = 4;
@@ -66,7 +66,7 @@ class Worker {
       starting: () => isStarting(config),
       metrics: () => link.metrics(),
       marker,
-      version: productVersion(),
+      version: productVersion,
       log,
     });
     this.#server = new DealtServer(front);

@@ -23,7 +23,6 @@ export const systemContext: RequestContext = {
 };
 
 const contexts = new WeakMap<IncomingMessage, RequestContext>();
-const SANE_ID = /^[\w.:/+=-]{1,128}$/;
 const MAX_ACTOR = 255;
 
 /**
@@ -40,7 +39,7 @@ export function contextOf(request: IncomingMessage): RequestContext {
     actor: claimed || 'local',
     actorVerified: !claimed,
     workspace: 'default',
-    trace: typeof id === 'string' && SANE_ID.test(id) ? id : randomBytes(8).toString('hex'),
+    trace: givenId(id) ?? randomBytes(8).toString('hex'),
   };
   contexts.set(request, context);
   return context;
@@ -55,4 +54,11 @@ function actorName(header: string): string {
     .replace(/\p{Cc}/gu, '')
     .trim()
     .slice(0, MAX_ACTOR);
+}
+
+const SANE_ID = /^[\w.:/+=-]{1,128}$/;
+
+/** The id that a request gives itself in `x-request-id`, where it is one that can stand in a log. */
+export function givenId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && SANE_ID.test(header) ? header : undefined;
 }

@@ -1,14 +1,17 @@
 export { type AccessCheck, checkAccess } from './access.js';
 export { answerBrokenRequests, type BrokenAnswer } from './broken-requests.js';
+export { channels } from './channels.js';
 export { Config, ConfigError, configWarnings, isLoopback, readConfig } from './config.js';
-export { contextOf, type RequestContext, systemContext } from './context.js';
+export { contextOf, givenId, type RequestContext, systemContext } from './context.js';
 export { DomainError, type DomainErrorOptions, type ErrorCode, type FieldError } from './errors.js';
 export { EXIT_CONFIG, EXIT_UNAVAILABLE, exitCodeOf, explain, runMain, StartError } from './exit.js';
 export { freePort, notListening } from './free-port.js';
 export { readJson, writeJson } from './json.js';
 export { createLogger, Logger } from './log.js';
 export { Metrics } from './metrics.js';
+export { latencyBounds } from './latency-bounds.js';
 export { nearest } from './nearest.js';
+export { productVersion } from './product-version.js';
 export {
   isUnavailable,
   type ProblemDocument,

@@ -1,8 +1,5 @@
 import type { DataSource } from 'typeorm';
 
-/** Channel that tells that a version waits to be compiled; the table is the truth. */
-export const compileChannel = 'slipway_compile';
-
 export interface CompileTask {
   versionId: string;
   attempts: number;

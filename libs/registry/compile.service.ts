@@ -14,9 +14,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService, dereferenceBlobs } from '#artifacts';
 import { compile, type CompileResult, importerOf } from '#formats';
-import { Config, systemContext, toDomainError } from '#platform';
+import { Config, systemContext, toDomainError, channels } from '#platform';
 import {
-  compileChannel,
   postponeTask,
   renewEvery,
   renewTask,
@@ -81,7 +80,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
 
   async onApplicationBootstrap(): Promise<void> {
     await this.removeLeftovers();
-    this.notifications.on(compileChannel, () => this.wake());
+    this.notifications.on(channels.compile, () => this.wake());
     this.running = this.work();
   }
 
@@ -100,7 +99,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
          ON CONFLICT (version_id) DO UPDATE SET force = true, attempts = 0, run_after = now()`,
         [versionId],
       );
-      await manager.query(`NOTIFY ${compileChannel}`);
+      await manager.query(`NOTIFY ${channels.compile}`);
     });
   }
 

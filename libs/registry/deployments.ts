@@ -1,10 +1,6 @@
 import type { EntityManager } from 'typeorm';
+import { channels } from '#platform';
 import { holderSql } from './transitions.js';
-
-/** Channel that tells serving processes that a deployment changed; the table is the truth. */
-export const servingChannel = 'slipway_serving';
-/** Channel on which serving processes tell that their state changed. */
-export const stateChannel = 'slipway_state';
 
 export interface DeploymentState {
   wanted: number | null;
@@ -40,14 +36,14 @@ export async function updateDeployment(
      RETURNING generation`,
     [modelId, wanted, version],
   );
-  await manager.query(`SELECT pg_notify($1, $2)`, [servingChannel, modelId]);
+  await manager.query(`SELECT pg_notify($1, $2)`, [channels.serving, modelId]);
   return { wanted, version, generation: row?.generation ?? 0 };
 }
 
 /** Takes a model out of serving, as its deletion does. */
 export async function removeDeployment(manager: EntityManager, modelId: string): Promise<void> {
   await manager.query(`DELETE FROM deployment WHERE model_id = $1`, [modelId]);
-  await manager.query(`SELECT pg_notify($1, $2)`, [servingChannel, modelId]);
+  await manager.query(`SELECT pg_notify($1, $2)`, [channels.serving, modelId]);
 }
 
 async function followed(

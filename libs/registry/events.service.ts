@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { DomainError, type RequestContext } from '#platform';
-import { eventChannel, type EventKind } from './events.js';
+import { DomainError, type RequestContext, channels } from '#platform';
+import type { EventKind } from './events.js';
 import { Notifications } from './notifications.js';
 
 export interface EventView {
@@ -57,7 +57,7 @@ export class EventsService {
         position = row;
         yield view(row);
       }
-      if (rows.length < batch) await this.somethingHappens(signal);
+      if (rows.length < batch) await this.notifications.next(channels.event, pollEvery, signal);
     }
   }
 
@@ -98,20 +98,6 @@ export class EventsService {
       'GONE',
       'The events after this Last-Event-ID are no longer kept (7 days). Read the present state, then follow without Last-Event-ID.',
     );
-  }
-
-  private somethingHappens(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        stop();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, pollEvery);
-      const stop = this.notifications.on(eventChannel, done);
-      signal.addEventListener('abort', done);
-    });
   }
 }
 

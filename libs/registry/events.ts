@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { RequestContext } from '#platform';
+import { channels, type RequestContext } from '#platform';
 
 /** What is told by `GET /events`. */
 export type EventKind =
@@ -21,13 +21,10 @@ export interface NewEvent {
   data?: Record<string, unknown>;
 }
 
-/** Parameters: workspace, kind, model id, model name, version, data, actor. Also for writers outside TypeORM. */
-export const insertEventSql = `
+/** Parameters: workspace, kind, model id, model name, version, data, actor. */
+const insertEventSql = `
   INSERT INTO event (transaction, workspace, kind, model_id, model, version, data, actor)
   VALUES (pg_current_xact_id()::text::bigint, $1, $2, $3, $4, $5, $6, $7)`;
-
-/** Channel on which writers of events wake the readers; the table is the truth. */
-export const eventChannel = 'slipway_event';
 
 /** Writes an event in the caller's transaction, so that it is told if and only if the change is kept. */
 export async function recordEvent(
@@ -44,5 +41,5 @@ export async function recordEvent(
     JSON.stringify(data ?? {}),
     context.actor,
   ]);
-  await manager.query(`NOTIFY ${eventChannel}`);
+  await manager.query(`NOTIFY ${channels.event}`);
 }

@@ -35,12 +35,9 @@ export const registryEntities = [
 ];
 
 export { CompileService } from './compile.service.js';
-export { servingChannel, stateChannel } from './deployments.js';
 export { etagOf } from './etag.js';
-export { eventChannel, insertEventSql } from './events.js';
 export { EventsService, type EventView } from './events.service.js';
 export { AnswerKept, IdempotencyKeys, type KeptAnswer, once } from './idempotency.js';
-export { latencyBounds } from './latency-bounds.js';
 export {
   type LineageDirection,
   type LineageGraph,

@@ -60,22 +60,10 @@ export interface FoundModel {
   revision: number;
 }
 
-interface ModelRow {
-  id: string;
-  name: string;
-  description: string;
-  tags: Record<string, string>;
-  metadata: Record<string, unknown>;
-  follow: string;
+interface ModelRow extends Omit<ModelView, 'serving' | 'createdAt' | 'updatedAt' | 'etag'> {
   revision: number;
-  createdBy: string;
   createdAt: Date;
   updatedAt: Date;
-  production: number | null;
-  staging: number | null;
-  aliases: Record<string, number>;
-  latestVersion: number | null;
-  versionCount: number;
   wanted: number | null;
   deployed: number | null;
   generation: number | null;
@@ -267,6 +255,14 @@ export async function createModel(
   if (row)
     await recordEvent(manager, context, { kind: 'model.created', modelId: row.id, model: name });
   return row?.id;
+}
+
+/** Notes, in the caller's transaction, that a model changed: its ETag and `updatedAt` are new. */
+export async function touchModel(manager: EntityManager, modelId: string): Promise<void> {
+  await manager.query(
+    `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
+    [modelId],
+  );
 }
 
 export function noModel(name: string): DomainError {

@@ -34,11 +34,30 @@ export class Notifications implements OnApplicationBootstrap, OnApplicationShutd
 
   /** Calls the listener at each notification of the channel; returns what ends that. */
   on(channel: string, listener: (payload: string) => void): () => void {
-    const listeners = this.listeners.get(channel) ?? new Set();
+    let listeners = this.listeners.get(channel);
+    if (!listeners) {
+      listeners = new Set();
+      this.listeners.set(channel, listeners);
+      // Kept for good: whoever listens again finds the connection listening.
+      void this.client?.query(`LISTEN ${channel}`).catch(() => undefined);
+    }
     listeners.add(listener);
-    this.listeners.set(channel, listeners);
-    if (listeners.size === 1) void this.client?.query(`LISTEN ${channel}`).catch(() => undefined);
-    return () => listeners.delete(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  /** Resolves at the next notification of the channel, after so many milliseconds, or when the signal is aborted. */
+  next(channel: string, milliseconds: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      const stop = this.on(channel, done);
+      signal?.addEventListener('abort', done);
+    });
   }
 
   private async connect(): Promise<void> {

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { channels } from '#platform';
+import { Notifications } from './notifications.js';
 
 /** How the serving of a model is told: what it should answer with, what it answers with, and how that is going. */
 export interface ServingSummary {
@@ -79,12 +81,15 @@ function isCurrent(observed: ObservedState, generation: number | null): boolean 
   return observed.generation !== null && observed.generation >= (generation ?? 0);
 }
 
-const pollEvery = 20;
+const pollEvery = 100;
 
 /** What serving processes tell about themselves. */
 @Injectable()
 export class ServingStatus {
-  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly notifications: Notifications,
+  ) {}
 
   async ofModel(modelId: string): Promise<ServingSummary> {
     const [row] = await this.dataSource.query<
@@ -126,9 +131,14 @@ export class ServingStatus {
   async waitUntilSettled(modelId: string, seconds: number): Promise<ServingSummary> {
     const end = Date.now() + seconds * 1000;
     for (;;) {
+      // Listens before it looks, so that what changes in between wakes it too.
+      const change = this.notifications.next(
+        channels.state,
+        Math.min(pollEvery, Math.max(0, end - Date.now())),
+      );
       const summary = await this.ofModel(modelId);
       if (summary.state !== 'loading' || Date.now() >= end) return summary;
-      await new Promise((resolve) => setTimeout(resolve, pollEvery));
+      await change;
     }
   }
 }

@@ -10,7 +10,7 @@ import { recordEvent } from './events.js';
 import { aliasHolder, enterStage, holdersOf, setProductionTop, writeAlias } from './holders.js';
 import { once } from './idempotency.js';
 import type { ServingVerdict, Stage } from './model-version.entity.js';
-import { ModelsService, type ModelView } from './models.service.js';
+import { ModelsService, type ModelView, touchModel } from './models.service.js';
 import { checkAlias } from './names.js';
 import { type ServingSummary, ServingStatus } from './serving-status.js';
 import {
@@ -249,10 +249,7 @@ export class StagesService {
       const locked = await lockModel(manager, modelId, options.ifMatch);
       const row = await make(manager, locked);
       if (!row) return null;
-      await manager.query(
-        `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
-        [modelId],
-      );
+      await touchModel(manager, modelId);
       await updateDeployment(manager, modelId);
       await recordEvent(manager, context, {
         kind: 'transition',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { latencyBounds } from './latency-bounds.js';
+import { latencyBounds } from '#platform';
 
 export interface MinuteStatistics {
   minute: string;

@@ -50,31 +50,16 @@ export interface VersionView {
 }
 
 /** A row of {@link versionColumns}. */
-export interface VersionRow {
-  id: string;
-  model: string;
-  version: number;
-  stage: Stage;
-  aliases: string[];
-  description: string;
-  tags: Record<string, string>;
-  metadata: Record<string, unknown>;
-  format: string | null;
-  signature: Signature | null;
-  inputExample: InputExample | null;
-  metrics: Record<string, number | bigint | string>;
-  params: Record<string, string>;
-  lineage: VersionLineage;
-  files: SizedEntry[] | null;
-  digest: string | null;
-  size: number;
+export interface VersionRow extends Omit<
+  VersionView,
+  'serving' | 'createdAt' | 'updatedAt' | 'etag'
+> {
   servingState: ServingVerdict;
   servingReason: string | null;
   servingDifference: unknown;
   importer: string | null;
   checkedAt: Date | null;
   revision: number;
-  createdBy: string;
   createdAt: Date;
   updatedAt: Date;
 }

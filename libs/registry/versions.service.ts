@@ -3,17 +3,16 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService } from '#artifacts';
-import { DomainError, type RequestContext, writeJson } from '#platform';
+import { DomainError, type RequestContext, writeJson, channels } from '#platform';
 import type { Signature } from '#program';
 import { type ListRequest, listRows, type Page } from '#search';
-import { compileChannel } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { type NewLineage, writeLineage } from './lineage.js';
 import { checkManifest, type ManifestEntry, manifestDigest, type SizedEntry } from './manifest.js';
-import { createModel, ModelsService, noModel } from './models.service.js';
+import { createModel, ModelsService, noModel, touchModel } from './models.service.js';
 import { checkModelName } from './names.js';
 import { mergeTags, type TagChanges } from './tags.js';
 import { releaseVersions } from './version-release.js';
@@ -243,7 +242,7 @@ export class VersionsService {
     );
     await writeLineage(manager, context, id, version.lineage);
     await manager.query(`INSERT INTO compile_job (version_id) VALUES ($1)`, [id]);
-    await manager.query(`NOTIFY ${compileChannel}`);
+    await manager.query(`NOTIFY ${channels.compile}`);
     await manager.query(`UPDATE registered_model SET last_version = $2 WHERE id = $1`, [
       locked.id,
       number,
@@ -305,12 +304,5 @@ export function noVersion(model: string, reference: VersionReference): DomainErr
   return DomainError.notFound(
     `${what} of the model "${model}"`,
     `List what there is with GET /api/v1/models/${encodeURIComponent(model)}/versions.`,
-  );
-}
-
-async function touchModel(manager: EntityManager, modelId: string): Promise<void> {
-  await manager.query(
-    `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
-    [modelId],
   );
 }

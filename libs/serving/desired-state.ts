@@ -1,4 +1,4 @@
-import { DomainError, type Logger } from '#platform';
+import { DomainError, type Logger, channels } from '#platform';
 import pg from 'pg';
 import {
   DESIRED,
@@ -169,7 +169,7 @@ export class DesiredState implements VersionResolver {
     });
     try {
       await client.connect();
-      await client.query('LISTEN slipway_serving');
+      await client.query(`LISTEN ${channels.serving}`);
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;

@@ -13,7 +13,6 @@ export {
   type VersionTarget,
   type WatchedVersion,
 } from './desired.js';
-export { latencyBounds, latencyBucket, LATENCY_BUCKETS } from './latency.js';
 export { LoadError } from './load-error.js';
 export { LoadedVersion, type LoadedProgram } from './loaded-version.js';
 export {

@@ -1,11 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { latencyBounds as boundsOfReader } from '#registry';
+import { latencyBounds } from '#platform';
 import fc from 'fast-check';
-import { LATENCY_BUCKETS, latencyBounds, latencyBucket } from './latency.js';
+import { LATENCY_BUCKETS, latencyBucket } from './latency.js';
 
 describe('latencyBucket', () => {
-  it('counts in the buckets that the registry reads', () => {
-    expect(latencyBounds).toEqual(boundsOfReader);
+  it('counts in the buckets that stored counts refer to by position', () => {
+    const { length } = latencyBounds;
+    expect([length, LATENCY_BUCKETS]).toEqual([82, 83]);
+    expect([0, 1, 4, 40, 81].map((i) => latencyBounds[i])).toEqual([
+      0.05, 0.0594604, 0.1, 51.2, 62348.7,
+    ]);
   });
 
   it('finds the first bucket whose bound is not below the latency', () => {

@@ -1,13 +1,7 @@
-const FIRST = 0.05;
-const COUNT = 82;
+import { latencyBounds } from '#platform';
 
-/**
- * Upper bounds (ms) of the latency buckets of `serving_minute.buckets`: four a doubling, the bounds of `#registry`, which
- * reads them. A last bucket takes what is above all.
- */
-export const latencyBounds: readonly number[] = Array.from({ length: COUNT }, (_, i) =>
-  Number((FIRST * 2 ** (i / 4)).toPrecision(6)),
-);
+const FIRST = latencyBounds[0] ?? 0;
+const COUNT = latencyBounds.length;
 
 /** Buckets of a histogram: one more than bounds. */
 export const LATENCY_BUCKETS = COUNT + 1;

@@ -1,4 +1,5 @@
-import { LATENCY_BUCKETS, latencyBucket, latencyBounds } from './latency.js';
+import { latencyBounds } from '#platform';
+import { LATENCY_BUCKETS, latencyBucket } from './latency.js';
 
 /** Requests of one version in one minute, as far as they were not told before. */
 export interface CountedMinute {

@@ -1,4 +1,4 @@
-import type { Logger } from '#platform';
+import { type Logger, channels } from '#platform';
 import type pg from 'pg';
 import type { ModelState } from './model-slot.js';
 import type { CountedMinute } from './request-counts.js';
@@ -280,7 +280,7 @@ const FORGET_PROCESSES: Statement = {
   name: 'forget-processes',
   text: `
     WITH gone AS (DELETE FROM serving_process WHERE replica = $1 AND process = ANY($2::integer[]))
-    SELECT pg_notify('slipway_state', model_id::text)
+    SELECT pg_notify('${channels.state}', model_id::text)
       FROM (SELECT DISTINCT model_id FROM serving_state WHERE replica = $1 AND process = ANY($2::integer[])) models`,
 };
 
@@ -306,7 +306,7 @@ const WRITE_STATES: Statement = {
                  'wanted', wanted, 'answering', answering)), 'slipway'
         FROM given WHERE announce
     )
-    SELECT pg_notify('slipway_state', "modelId"::text), pg_notify('slipway_event', '')
+    SELECT pg_notify('${channels.state}', "modelId"::text), pg_notify('${channels.event}', '')
       FROM (SELECT DISTINCT "modelId" FROM given) models`,
 };
 
@@ -318,7 +318,7 @@ const DROP_STATES: Statement = {
       DELETE FROM serving_state s USING gone
       WHERE s.replica = $1 AND s.process = gone.process AND s.model_id = gone."modelId"
     )
-    SELECT pg_notify('slipway_state', "modelId"::text) FROM (SELECT DISTINCT "modelId" FROM gone) models`,
+    SELECT pg_notify('${channels.state}', "modelId"::text) FROM (SELECT DISTINCT "modelId" FROM gone) models`,
 };
 
 const QUARANTINE: Statement = {
@@ -327,7 +327,7 @@ const QUARANTINE: Statement = {
     WITH written AS (
       INSERT INTO quarantine (program_digest, reason) VALUES ($1, $2) ON CONFLICT (program_digest) DO NOTHING
     )
-    SELECT pg_notify('slipway_serving', '')`,
+    SELECT pg_notify('${channels.serving}', '')`,
 };
 
 const WRITE_COUNTS: Statement = {
