@@ -3,11 +3,13 @@ import { artifactsEntities, ArtifactsModule } from '#artifacts';
 import { DatabaseModule } from '#database';
 import { registryEntities, RegistryModule } from '#registry';
 import { BlobsController } from './blobs.controller.js';
+import { DatabaseFigures } from './database-figures.js';
 import { EventsController } from './events.controller.js';
 import { FilesController } from './files.controller.js';
 import { HealthController } from './health.controller.js';
 import { HomeController } from './home.controller.js';
 import { ModelsController } from './models.controller.js';
+import { RegistryMetrics } from './registry-metrics.js';
 import { ServerController } from './server.controller.js';
 import { ServingController } from './serving.controller.js';
 import { StagesController } from './stages.controller.js';
@@ -32,5 +34,6 @@ export const entities = [...artifactsEntities, ...registryEntities];
     EventsController,
     TestHooksController,
   ],
+  providers: [DatabaseFigures, RegistryMetrics],
 })
 export class RegistryAppModule {}

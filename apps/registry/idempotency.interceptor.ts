@@ -24,14 +24,18 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const request = host.switchToHttp().getRequest<Request>();
     const response = host.switchToHttp().getResponse<Response>();
     const context = askerOf(request);
-    if (!context.idempotency) return next.handle();
-    const repeated = (kept: KeptAnswer | undefined): unknown => {
+    const { idempotency } = context;
+    if (!idempotency) return next.handle();
+        const told = (kept: KeptAnswer | undefined): unknown => {
       for (const [name, value] of Object.entries(kept?.headers ?? {}))
         response.setHeader(name, value);
       return kept?.body;
     };
     const first = await this.keys.find(context);
-    if (first) return of(repeated(first));
+    if (first) {
+      this.keys.repeats++;
+      return of(told(first));
+    }
     return next.handle().pipe(
       mergeMap((body) =>
         this.keys.keep(context, {
@@ -40,10 +44,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
           body,
         }),
       ),
-      catchError((error: unknown) =>
-        error instanceof AnswerKept ? from(this.keys.find(context)) : throwError(() => error),
-      ),
-      map(repeated),
+      catchError((error: unknown) => {
+        if (!(error instanceof AnswerKept)) return throwError(() => error);
+        idempotency.repeated = true;
+        return from(this.keys.find(context));
+      }),
+      map((answer) => {
+        if (idempotency.repeated) this.keys.repeats++;
+        return told(answer);
+      }),
     );
   }
 }

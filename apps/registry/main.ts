@@ -2,6 +2,7 @@ import { checkDatabase } from '#database';
 import {
   createLogger,
   endWithParent,
+  logCrashes,
   readConfig,
   runMain,
   stopOnSignals,
@@ -11,9 +12,11 @@ import { startRegistryApp } from './start.js';
 
 await runMain(async () => {
   const config = readConfig();
+  const logger = createLogger(config, 'registry');
+  logCrashes(logger);
   endWithParent();
   await checkDatabase(config.DATABASE_URL);
-  const app = await startRegistryApp(config, createLogger(config, 'registry'));
+  const app = await startRegistryApp(config, logger);
   stopOnSignals(() => app.close());
   tellReady(app.port);
 });

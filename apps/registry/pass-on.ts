@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
-import { type Config, contextOf, DomainError } from '#platform';
+import { type Config, contextOf, DomainError, spanOf, traceHeaders } from '#platform';
 
 const passedHeaders = [
   'content-type',
@@ -30,7 +30,10 @@ export async function passOn(
 ): Promise<void> {
   const url = new URL(path, config.SERVING_URL);
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-  const headers: Record<string, string> = { 'x-request-id': contextOf(request).trace };
+  const headers: Record<string, string> = {
+    'x-request-id': contextOf(request).trace,
+    ...traceHeaders(spanOf(request)),
+  };
   for (const name of passedHeaders) {
     const value = request.header(name);
     if (value !== undefined) headers[name] = value;

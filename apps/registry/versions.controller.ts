@@ -121,7 +121,7 @@ export class VersionsController {
     @Param('version') version: string,
   ): Promise<VersionDto> {
     const found = await this.versions.get(context, model, version);
-    await this.compiler.checkAgain(found.id);
+    await this.compiler.checkAgain(found.id, context.trace);
     return this.versions.get(context, model, String(found.version));
   }
 

@@ -5,8 +5,10 @@ import {
   type Config,
   createLogger,
   freePort,
+  logCrashes,
   type Logger,
   notListening,
+  rememberSecrets,
   setStarting,
   StartError,
   type SupervisedChild,
@@ -36,6 +38,7 @@ export class Server {
     private readonly options: ServerOptions = {},
   ) {
     this.logger = createLogger(config, 'server');
+    logCrashes(this.logger);
   }
 
   /** @throws StartError; {@link stop} is needed then too. */
@@ -72,6 +75,8 @@ export class Server {
       this.postgres = await EmbeddedPostgres.start({ dataDir: DATA_DIR, logger: this.logger });
     }
     const url = DATABASE_URL || (this.postgres?.url() ?? '');
+    // The password of the embedded one is no setting.
+    rememberSecrets({ DATABASE_URL: url });
     await checkDatabase(url);
     await migrate(url);
     return url;

@@ -1,6 +1,7 @@
 import {
   createLogger,
   endWithParent,
+  logCrashes,
   notListening,
   readConfig,
   runMain,
@@ -12,6 +13,7 @@ import { Supervisor } from './supervisor.js';
 await runMain(async () => {
   const config = readConfig();
   const logger = createLogger(config, 'serving');
+  logCrashes(logger);
   endWithParent();
   const supervisor = new Supervisor(config, logger);
   stopOnSignals(() => supervisor.stop());

@@ -47,6 +47,8 @@ const COLLECTOR_LOCK = 7547931;
  */
 @Injectable()
 export class GarbageCollector implements OnApplicationBootstrap, OnApplicationShutdown {
+  /** What this process has removed since it began, and when a pass last came to its end (ms since the epoch), for metrics. */
+  readonly counts = { blobs: 0, uploads: 0, bytes: 0, lastPass: 0 };
   private readonly stopping = new AbortController();
   private working: Promise<void> = Promise.resolve();
 
@@ -74,12 +76,21 @@ export class GarbageCollector implements OnApplicationBootstrap, OnApplicationSh
     const runner = this.dataSource.createQueryRunner();
     try {
       await lock(runner);
-      return await new Pass(runner, this.store, options, this.stopping.signal).run();
+      const collected = await new Pass(runner, this.store, options, this.stopping.signal).run();
+      if (!options.dryRun) this.count(collected);
+      return collected;
     } finally {
       // Not awaited to succeed: with the connection, the lock is gone as well.
       await runner.query(`SELECT pg_advisory_unlock($1)`, [COLLECTOR_LOCK]).catch(() => undefined);
       await runner.release();
     }
+  }
+
+  private count({ blobs, uploads, bytes }: Collected): void {
+    this.counts.blobs += blobs;
+    this.counts.uploads += uploads;
+    this.counts.bytes += bytes;
+    this.counts.lastPass = Date.now();
   }
 
   /** Every ten minutes, give or take, so that replicas do not all come at once. */

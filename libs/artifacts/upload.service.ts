@@ -39,6 +39,8 @@ const HASHES_KEPT = 10_000;
  */
 @Injectable()
 export class UploadService {
+  /** What clients did since the process began, for metrics; {@link put} is not counted. */
+  readonly counts = { begun: 0, finished: 0, cancelled: 0, bytes: 0 };
   private readonly rows: UploadRows;
   private readonly writers = new Map<string, UploadWriter>();
   private readonly hashes = new Map<string, { hash: Hash; received: number }>();
@@ -51,7 +53,9 @@ export class UploadService {
   }
 
   async begin(context: RequestContext): Promise<UploadStatus> {
-    return { id: await this.rows.insert(context), received: 0 };
+    const id = await this.rows.insert(context);
+    this.counts.begun++;
+    return { id, received: 0 };
   }
 
   /** @throws DomainError NOT_FOUND */
@@ -71,7 +75,7 @@ export class UploadService {
   async append(id: string, part: UploadPart): Promise<UploadStatus> {
     heard(part.content);
     return this.writing(id, async (writer) => {
-      await receive(writer, part);
+      await this.receive(writer, part);
       return { id, received: writer.received };
     });
   }
@@ -88,16 +92,17 @@ export class UploadService {
     const wanted = parseDigest(digest);
     if (part) heard(part.content);
     return this.writing(id, async (writer) => {
-      if (part) await receive(writer, part, { last: true });
+      if (part) await this.receive(writer, part, { last: true });
       const { size } = writer;
       if (writer.verified?.digest !== wanted || writer.verified.size !== size) {
         const actual = await writer.digest();
         if (actual !== wanted) {
-          await this.cancel(id);
+          await this.discard(id);
           throw mismatch(wanted, actual, size);
         }
       }
       await writer.publish({ digest: wanted, size });
+      this.counts.finished++;
       return { digest: wanted, size };
     });
   }
@@ -109,7 +114,7 @@ export class UploadService {
   ): Promise<{ digest: Digest; size: number }> {
     const stream = Buffer.isBuffer(content) ? streamOf(content) : content;
     heard(stream);
-    const { id } = await this.begin(context);
+    const id = await this.rows.insert(context);
     try {
       return await this.writing(id, async (writer) => {
         await receive(writer, { content: stream }, { last: true });
@@ -119,17 +124,35 @@ export class UploadService {
       });
     } catch (error) {
       // The collector finds what cannot be cleared now.
-      await this.cancel(id).catch(() => undefined);
+      await this.discard(id).catch(() => undefined);
       throw error;
     }
   }
 
   /** Gives an upload up. @throws DomainError NOT_FOUND */
   async cancel(id: string): Promise<void> {
+    await this.discard(id);
+    this.counts.cancelled++;
+  }
+
+  private async discard(id: string): Promise<void> {
     const row = uuid.test(id) ? await this.rows.remove(id) : undefined;
     if (!row) throw noUpload(id);
     this.hashes.delete(id);
     await this.store.stage(id, savedOf(row)).discard();
+  }
+
+  private async receive(
+    writer: UploadWriter,
+    part: UploadPart,
+    options: { last?: boolean } = {},
+  ): Promise<void> {
+    const before = writer.size;
+    try {
+      await receive(writer, part, options);
+    } finally {
+      this.counts.bytes += writer.size - before;
+    }
   }
 
   /** Runs `work` as the only one who writes to the upload, here or at any replica. */

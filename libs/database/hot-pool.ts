@@ -11,7 +11,7 @@ export interface Statement {
 
 /** Named prepared statements on the driver's own pool, for paths that are asked often. */
 export class HotPool {
-  constructor(private readonly pool: pg.Pool) {}
+  constructor(readonly pool: pg.Pool) {}
 
   /** The pool that TypeORM's PostgreSQL driver has opened already. */
   static of(dataSource: DataSource): HotPool {

@@ -5,3 +5,4 @@ export { EmbeddedPostgres, type EmbeddedPostgresOptions } from './embedded-postg
 export { openDataSource } from './exact-json.js';
 export { HotPool, openPool, type Statement } from './hot-pool.js';
 export { inTransaction, sqlState } from './transaction.js';
+export { addPoolMetrics } from './pool-metrics.js';

@@ -55,6 +55,8 @@ export interface CompileResult {
   difference?: GoldenDifference;
   /** Folder with `program.json` and `weights.bin`; the program's other files are the uploaded ones with these paths. */
   programFolder?: string;
+  /** Process id of the compile process, where that ended without an answer; for the log. */
+  lostProcess?: number;
 }
 
 /** What the compile process says while it works. */
@@ -159,6 +161,7 @@ class Conversation {
       : reason.startsWith('did not end')
         ? `${doing} ${reason}; that is the limit. A model may hold an endless loop, or be too large.`
         : `${doing} ended the process that did it: it ${reason}.`;
-    return { state: 'failed', reason: text, format: this.format, importer: this.importer };
+    const { format, importer } = this;
+    return { state: 'failed', reason: text, format, importer, lostProcess: this.child.pid };
   }
 }

@@ -15,8 +15,10 @@ import {
   sendProblem,
   Stopping,
 } from '#platform';
+import { Histogram } from 'prom-client';
 import { FastExpressAdapter } from './fast-express.adapter.js';
 import { nestLogger } from './nest-logger.js';
+import { logRequest } from './request-log.js';
 import { PlatformModule } from './platform.module.js';
 
 export interface HttpApp {
@@ -83,6 +85,13 @@ async function listen(nest: NestExpressApplication, port: number, host: string):
 /** First station of each request: id, security headers, the check of access, log and metrics at its end. */
 function enter(config: Config, logger: Logger, metrics: Metrics, adapter: FastExpressAdapter) {
   const check = checkAccess(config);
+  const durations = new Histogram({
+    name: 'slipway_http_request_duration_seconds',
+    help: 'Time from the request line to the end of the answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [metrics.registry],
+  });
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
     const begun = performance.now();
     const { trace } = contextOf(request);
@@ -93,8 +102,10 @@ function enter(config: Config, logger: Logger, metrics: Metrics, adapter: FastEx
     if (adapter.isDraining) response.setHeader('connection', 'close');
     response.once('close', () => {
       const seconds = (performance.now() - begun) / 1000;
-      metrics.observeHttp(request.method ?? '', routeOf(request), response.statusCode, seconds);
-      logRequest(logger, request, response, trace, seconds);
+      const { method = '' } = request;
+      const route = routeOf(request);
+      durations.observe({ method, route, status: String(response.statusCode) }, seconds);
+      logRequest(logger, { request, response, route, seconds });
     });
     const refusal = check(request);
     if (refusal) sendProblem(request, response, refusal, logger);
@@ -133,27 +144,4 @@ function isPage({ url = '' }: IncomingMessage): boolean {
 function routeOf(request: IncomingMessage): string {
   const { route } = request as { route?: { path?: unknown } };
   return typeof route?.path === 'string' ? route.path : 'none';
-}
-
-const QUIET = /^\/(livez|readyz|metrics)(\?|$)/;
-
-function logRequest(
-  logger: Logger,
-  request: IncomingMessage,
-  response: ServerResponse,
-  trace: string,
-  seconds: number,
-): void {
-  const { method, url = '' } = request;
-  const cut = !response.writableFinished;
-  const fields = {
-    trace,
-    method,
-    url,
-    status: response.statusCode,
-    ms: Math.round(seconds * 1e6) / 1000,
-    ...(cut && { cut }),
-  };
-  if (QUIET.test(url)) logger.debug(fields, 'request');
-  else logger.info(fields, 'request');
 }

@@ -16,7 +16,7 @@ export class PlatformModule {
       providers: [
         { provide: Config, useValue: config },
         { provide: Logger, useValue: logger },
-        Metrics,
+        { provide: Metrics, useFactory: () => new Metrics('registry') },
         Stopping,
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: APP_INTERCEPTOR, useClass: JsonBody },

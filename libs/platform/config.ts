@@ -2,8 +2,10 @@ import { availableParallelism, totalmem } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { nearest } from './nearest.js';
+import { rememberSecrets, withoutCredentials } from './secrets.js';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export const logFormats = ['json', 'text'] as const;
 
 /** Every setting of the server. The name of a property is the name of its environment variable. */
 export class Config {
@@ -35,6 +37,8 @@ export class Config {
   S3_SECRET_KEY: string;
   /** Least severe level that is logged. */
   LOG_LEVEL: (typeof logLevels)[number];
+  /** How lines are written: `json`, or `text` for people, which is the default on a terminal. */
+  LOG_FORMAT: (typeof logFormats)[number];
   /** Most bytes of a JSON body. */
   MAX_BODY: number;
   /** Most rows of a prediction. */
@@ -75,6 +79,7 @@ export class ConfigError extends Error {
  * @throws ConfigError that lists every fault
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  rememberSecrets(env);
   const faults: string[] = [];
   const config = new Config();
   const read = <K extends Setting>(name: K, form: Form<Config[K]>) => {
@@ -151,7 +156,8 @@ const forms: { [K in Setting]: Form<Config[K]> } = {
   S3_REGION: words(() => 'us-east-1'),
   S3_ACCESS_KEY: words(() => ''),
   S3_SECRET_KEY: words(() => ''),
-  LOG_LEVEL: { read: logLevel, absent: () => 'info' },
+  LOG_LEVEL: { read: oneOf(logLevels), absent: () => 'info' },
+  LOG_FORMAT: { read: oneOf(logFormats), absent: () => (process.stderr.isTTY ? 'text' : 'json') },
   MAX_BODY: { read: bodySize, absent: () => 64 * 2 ** 20 },
   MAX_ROWS: whole(1, 100_000_000, () => 100_000),
   PREDICT_TIMEOUT: { read: duration, absent: () => 30_000 },
@@ -184,7 +190,9 @@ function checkTogether(config: Config, faults: string[]): void {
 /** Secrets are never repeated, in whichever message. */
 function shown(name: Setting, text = ''): string {
   if (/TOKEN|SECRET|ACCESS_KEY/.test(name)) return '***';
-  return name === 'DATABASE_URL' ? text.replace(/:[^:@/]*@/, ':***@') : JSON.stringify(text);
+  // Not a URL at all: it may be in the other form of PostgreSQL, `host=… password=…`.
+  if (name === 'DATABASE_URL' && !text.includes('://')) return '***';
+  return JSON.stringify(withoutCredentials(text));
 }
 
 function whole(least: number, most: number, absent: () => number): Form<number> {
@@ -236,10 +244,12 @@ function folderOf(url: string): string {
   return isAbsolute(path) || /^\/[a-z]:/i.test(path) ? fileURLToPath(url) : resolve(path);
 }
 
-function logLevel(text: string): Config['LOG_LEVEL'] {
-  const level = logLevels.find((known) => known === text.toLowerCase());
-  if (level) return level;
-  throw new Error(`expected one of ${logLevels.join(', ')}`);
+function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const word = words.find((known) => known === text.toLowerCase());
+    if (word) return word;
+    throw new Error(`expected one of ${words.join(', ')}`);
+  };
 }
 
 function size(text: string): number {

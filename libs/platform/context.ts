@@ -10,8 +10,11 @@ export interface RequestContext {
   workspace: string;
   /** Id of the request in logs and in `x-request-id`. */
   trace: string;
-  /** Of a POST with an `Idempotency-Key`: the key, and a digest of the method, path and body it came with. */
-  idempotency?: { key: string; request: string };
+  /**
+   * Of a POST with an `Idempotency-Key`: the key, and a digest of the method, path and body it came with; `repeated` is set
+   * where the change had been made before.
+   */
+  idempotency?: { key: string; request: string; repeated?: boolean };
 }
 
 /** The context of work that no request asked for: migrations, garbage collection, compile jobs. */

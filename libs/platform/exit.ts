@@ -1,4 +1,5 @@
 import { ConfigError } from './config.js';
+import { hideSecrets } from './secrets.js';
 
 /** `EX_CONFIG` of sysexits.h. */
 export const EXIT_CONFIG = 78;
@@ -32,8 +33,8 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
 
 /** What the user reads about a failed start. */
 export function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof StartError) return error.message;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (error instanceof ConfigError || error instanceof StartError) return hideSecrets(error.message);
+  return hideSecrets(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 export function exitCodeOf(error: unknown): number {

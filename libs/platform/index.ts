@@ -7,8 +7,9 @@ export { DomainError, type DomainErrorOptions, type ErrorCode, type FieldError }
 export { EXIT_CONFIG, EXIT_UNAVAILABLE, exitCodeOf, explain, runMain, StartError } from './exit.js';
 export { freePort, notListening } from './free-port.js';
 export { readJson, writeJson } from './json.js';
-export { createLogger, Logger } from './log.js';
+export { createLogger, logCrashes, Logger } from './log.js';
 export { Metrics } from './metrics.js';
+export { METRICS_TYPE, type MetricJson, metricsText, type MetricValue } from './metrics-text.js';
 export { latencyBounds } from './latency-bounds.js';
 export { nearest } from './nearest.js';
 export { productVersion } from './product-version.js';
@@ -29,6 +30,8 @@ export {
   superviseChild,
   tellReady,
 } from './processes.js';
+export { hideSecrets, rememberSecrets, withoutCredentials } from './secrets.js';
 export { sendProblem } from './send-problem.js';
 export { isStarting, setStarting } from './starting.js';
 export { Stopping } from './stopping.js';
+export { type Span, spanIn, spanOf, traceHeaders } from './trace-context.js';

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { contextOf } from './context.js';
 import { writeJson } from './json.js';
 import type { Logger } from './log.js';
-import { problemHeaders, problemOf } from './problem.js';
+import { type ProblemDocument, problemHeaders, problemOf } from './problem.js';
 
 /**
  * Answers a request with the problem document of an error; logs what nobody expected. Where the answer has begun
@@ -16,7 +16,7 @@ export function sendProblem(
 ): void {
   const { trace } = contextOf(request);
   const problem = problemOf(error, trace);
-  if (problem.status >= 500) logger.error({ trace, err: error }, problem.detail);
+  if (problem.status >= 500) logProblem(logger, problem, trace, error);
   if (response.headersSent) {
     response.destroy();
     return;
@@ -30,6 +30,22 @@ export function sendProblem(
     'content-length': Buffer.byteLength(body),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** What nobody expected with its stack; an outage, which many requests meet alike, with its cause in a line. */
+function logProblem(
+  logger: Logger,
+  { code, status, detail }: ProblemDocument,
+  trace: string,
+  error: unknown,
+): void {
+  if (code === 'INTERNAL') {
+    logger.error({ trace, status, err: error }, detail);
+    return;
+  }
+  const { cause } = error instanceof Error ? error : {};
+  const because = cause instanceof Error ? { because: cause.message } : {};
+  logger.warn({ trace, status, code, ...because }, detail);
 }
 
 /** Milliseconds for which the rest of a refused body is taken in and thrown away. */

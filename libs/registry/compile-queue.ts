@@ -4,6 +4,8 @@ export interface CompileTask {
   versionId: string;
   attempts: number;
   force: boolean;
+  /** Id of the request that asked for it. */
+  trace: string | null;
 }
 
 /**
@@ -24,7 +26,7 @@ export async function takeTask(
        SELECT version_id FROM compile_job
        WHERE run_after <= now() AND (lease_until IS NULL OR lease_until < now())
        ORDER BY run_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-     RETURNING version_id AS "versionId", attempts, force`,
+     RETURNING version_id AS "versionId", attempts, force, trace`,
     [owner],
   );
   return rows[0];

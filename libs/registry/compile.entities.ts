@@ -49,6 +49,10 @@ export class CompileJob {
   @Column('integer', { default: 0 })
   attempts: number;
 
+  /** Id of the request that asked for it. */
+  @Column('text', { nullable: true })
+  trace: string | null;
+
   @Column('text', { nullable: true })
   leaseOwner: string | null;
 

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
   Injectable,
-  Logger,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
@@ -13,8 +12,9 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { inTransaction } from '#database';
 import { BlobService, dereferenceBlobs } from '#artifacts';
-import { compile, type CompileResult, importerOf } from '#formats';
-import { Config, systemContext, toDomainError, channels } from '#platform';
+import { compile, type CompileResult, importerOf, importers } from '#formats';
+import { Config, Logger, Metrics, systemContext, toDomainError, channels } from '#platform';
+import { Histogram } from 'prom-client';
 import {
   postponeTask,
   renewEvery,
@@ -49,6 +49,8 @@ interface Verdict {
   difference: unknown;
   /** Digests of `program.json` and of its weights; null where there is no Program. */
   program: { digest: string; weights: string } | null;
+  /** The compile process that ended without a verdict. */
+  lostProcess?: number | undefined;
 }
 
 /** Far more than a server that is killed again and again needs: only a version that kills the server gets there. */
@@ -65,7 +67,7 @@ const leftoverAge = 10 * 60_000;
  */
 @Injectable()
 export class CompileService implements OnApplicationBootstrap, OnApplicationShutdown {
-  private readonly logger = new Logger(CompileService.name);
+  private readonly durations: Histogram<'format' | 'outcome'>;
   private readonly owner = randomUUID();
   private running: Promise<void> | undefined;
   private readonly stopping = new AbortController();
@@ -76,7 +78,17 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     private readonly blobs: BlobService,
     private readonly notifications: Notifications,
     private readonly config: Config,
-  ) {}
+    private readonly logger: Logger,
+    metrics: Metrics,
+  ) {
+    this.durations = new Histogram({
+      name: 'slipway_registry_compile_duration_seconds',
+      help: 'Time of a compile job, from the fetching of its files to its verdict',
+      labelNames: ['format', 'outcome'],
+      buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60],
+      registers: [metrics.registry],
+    });
+  }
 
   async onApplicationBootstrap(): Promise<void> {
     await this.removeLeftovers();
@@ -91,13 +103,13 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     await this.running;
   }
 
-  /** Compiles a version again, as after an upgrade. */
-  async checkAgain(versionId: string): Promise<void> {
+  /** Compiles a version again, as after an upgrade. `trace`: the request that asks for it. */
+  async checkAgain(versionId: string, trace: string | null): Promise<void> {
     await inTransaction(this.dataSource, async (manager) => {
       await manager.query(
-        `INSERT INTO compile_job (version_id, force) VALUES ($1, true)
-         ON CONFLICT (version_id) DO UPDATE SET force = true, attempts = 0, run_after = now()`,
-        [versionId],
+        `INSERT INTO compile_job (version_id, force, trace) VALUES ($1, true, $2)
+         ON CONFLICT (version_id) DO UPDATE SET force = true, attempts = 0, run_after = now(), trace = $2`,
+        [versionId, trace],
       );
       await manager.query(`NOTIFY ${channels.compile}`);
     });
@@ -136,24 +148,48 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async process(task: CompileTask): Promise<void> {
-    const { versionId } = task;
+    const { versionId, trace } = task;
+    const begun = performance.now();
+    let version: VersionToCompile | undefined;
     const renewal = setInterval(() => {
       renewTask(this.dataSource, versionId, this.owner).catch(() => undefined);
     }, renewEvery);
     try {
-      const version = await this.versionOf(versionId);
+      version = await this.versionOf(versionId);
       if (!version) return;
       const verdict = await this.verdictOn(version, task);
       await this.keep(version, task, verdict);
+      this.tell(version, task, verdict, performance.now() - begun);
     } catch (error) {
       const stopped = this.stopping.signal.aborted;
       const { code } = toDomainError(error) ?? {};
-      if (code === 'BLOB_MISSING') await this.checkAgain(versionId).catch(() => undefined);
-      else if (code !== 'UNAVAILABLE' && !stopped) this.logger.error(error);
+      if (code === 'BLOB_MISSING') await this.checkAgain(versionId, trace).catch(() => undefined);
+      else if (code !== 'UNAVAILABLE' && !stopped)
+        this.logger.error({ trace, err: error }, 'a compile job failed; it is tried again');
+      if (version && !stopped) {
+        const labels = { format: formatLabel(version.format), outcome: 'postponed' };
+        this.durations.observe(labels, (performance.now() - begun) / 1000);
+      }
       await postponeTask(this.dataSource, versionId, stopped ? 0 : 5).catch(() => undefined);
     } finally {
       clearInterval(renewal);
     }
+  }
+
+  private tell(
+    { model, version }: VersionToCompile,
+    { trace }: CompileTask,
+    { state, reason, format, lostProcess }: Verdict,
+    ms: number,
+  ): void {
+    this.durations.observe({ format: formatLabel(format), outcome: state }, ms / 1000);
+    const fields = { trace, model, version, state, format, ms: Math.round(ms) };
+    if (lostProcess === undefined) {
+      this.logger.info({ ...fields, ...(reason && { reason }) }, 'compiled a version');
+      return;
+    }
+    const child = { child: 'compile', childPid: lostProcess };
+    this.logger.warn({ ...fields, ...child, reason }, 'a version ended its compile process');
   }
 
   private async verdictOn(version: VersionToCompile, task: CompileTask): Promise<Verdict> {
@@ -206,6 +242,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         signature: result.signature ?? null,
         difference: result.difference ?? null,
         program,
+        lostProcess: result.lostProcess,
       };
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -339,6 +376,13 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     );
     return row;
   }
+}
+
+const formats = new Set(importers.map(({ format }) => format));
+
+/** A label must not have the words of uploaders as its values. */
+function formatLabel(format: string | null): string {
+  return format !== null && formats.has(format) ? format : 'unknown';
 }
 
 function refused(state: 'unsupported' | 'failed', reason: string): Verdict {

@@ -35,6 +35,9 @@ const batch = 500;
  */
 @Injectable()
 export class EventsService {
+  /** Who follows at present, for metrics. */
+  listeners = 0;
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly notifications: Notifications,
@@ -51,13 +54,18 @@ export class EventsService {
   ): AsyncGenerator<EventView> {
     let position = !lastEventId ? await this.end() : parsePosition(lastEventId);
     if (lastEventId) await this.checkKept(position);
-    while (!signal.aborted) {
-      const rows = await this.after(context, position);
-      for (const row of rows) {
-        position = row;
-        yield view(row);
+    this.listeners++;
+    try {
+      while (!signal.aborted) {
+        const rows = await this.after(context, position);
+        for (const row of rows) {
+          position = row;
+          yield view(row);
+        }
+        if (rows.length < batch) await this.notifications.next(channels.event, pollEvery, signal);
       }
-      if (rows.length < batch) await this.notifications.next(channels.event, pollEvery, signal);
+    } finally {
+      this.listeners--;
     }
   }
 

@@ -17,6 +17,9 @@ export interface KeptAnswer {
  */
 @Injectable()
 export class IdempotencyKeys {
+  /** Requests that got the answer of an earlier one since the process began, for metrics. */
+  repeats = 0;
+
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
   /**
@@ -103,8 +106,11 @@ export async function once<T>(
        RETURNING key`,
       [...id, idempotency.request],
     );
-    if (claimed.length === 0)
-      return { answer: await firstAnswer<T>(manager, id, idempotency), repeated: true };
+    if (claimed.length === 0) {
+      const first = await firstAnswer<T>(manager, id, idempotency);
+      idempotency.repeated = true;
+      return { answer: first, repeated: true };
+    }
     const answer = await change(manager);
     await manager.query(
       `UPDATE idempotency_key SET body = $4 WHERE workspace = $1 AND actor = $2 AND key = $3`,

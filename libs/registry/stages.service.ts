@@ -68,6 +68,9 @@ interface LockedVersion {
  */
 @Injectable()
 export class StagesService {
+  /** Transitions that this process has made since it began, for metrics. */
+  readonly counts: Record<TransitionView['kind'], number> = { stage: 0, alias: 0, rollback: 0 };
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly models: ModelsService,
@@ -245,7 +248,7 @@ export class StagesService {
     options: ChangeOptions,
     make: (manager: EntityManager, model: LockedModel) => Promise<TransitionView | null>,
   ): Promise<TransitionAnswer> {
-    const { answer: transition } = await once(this.dataSource, context, async (manager) => {
+    const { answer: transition, repeated } = await once(this.dataSource, context, async (manager) => {
       const locked = await lockModel(manager, modelId, options.ifMatch);
       const row = await make(manager, locked);
       if (!row) return null;
@@ -260,6 +263,7 @@ export class StagesService {
       });
       return row;
     });
+    if (transition && !repeated) this.counts[transition.kind]++;
     const summary = await this.serving.waitUntilSettled(modelId, options.wait ?? defaultWait);
     const model = await this.models.get(context, modelId);
     return { transition, model, serving: told(summary, transition) };

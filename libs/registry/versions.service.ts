@@ -54,6 +54,9 @@ export interface VersionChanges {
 /** Versions: immutable snapshots, made in one transaction after their blobs are stored. */
 @Injectable()
 export class VersionsService {
+  /** Versions that this process has made since it began, for metrics. */
+  created = 0;
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly models: ModelsService,
@@ -68,9 +71,10 @@ export class VersionsService {
   async create(context: RequestContext, model: string, version: NewVersion): Promise<VersionView> {
     checkModelName(model, '');
     checkManifest(version.files);
-    const { answer: number } = await once(this.dataSource, context, (manager) =>
+    const { answer: number, repeated } = await once(this.dataSource, context, (manager) =>
       this.insert(manager, context, model, version),
     );
+    if (!repeated) this.created++;
     return this.get(context, model, String(number));
   }
 
@@ -241,7 +245,10 @@ export class VersionsService {
       [digest, files.map((f) => f.path), files.map((f) => f.digest), files.map((f) => f.size)],
     );
     await writeLineage(manager, context, id, version.lineage);
-    await manager.query(`INSERT INTO compile_job (version_id) VALUES ($1)`, [id]);
+    await manager.query(`INSERT INTO compile_job (version_id, trace) VALUES ($1, $2)`, [
+      id,
+      context.trace,
+    ]);
     await manager.query(`NOTIFY ${channels.compile}`);
     await manager.query(`UPDATE registered_model SET last_version = $2 WHERE id = $1`, [
       locked.id,

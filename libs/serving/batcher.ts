@@ -1,5 +1,6 @@
 import { DomainError } from '#platform';
 import type { Tensor } from '#program';
+import type { BatchSizes } from './batch-sizes.js';
 
 /** What a batcher needs of a loaded version. */
 export interface BatchTarget {
@@ -55,6 +56,8 @@ interface CutJob {
  * once. Synchronous runs are cut into slices of some milliseconds, so that no request, however long, freezes the process.
  */
 export class Batcher {
+  /** Where batches are counted; a job that is cut counts as one batch. */
+  sizes: BatchSizes | undefined;
   readonly #target: BatchTarget;
   readonly #options: BatcherOptions;
   readonly #maxQueued: number;
@@ -86,6 +89,11 @@ export class Batcher {
     }
     this.#queue.push(job);
     if (!this.#full) this.#arm();
+  }
+
+  /** Jobs that wait, those that are run in slices included. */
+  get waiting(): number {
+    return this.#queue.length + this.#cut.length;
   }
 
   get #full(): boolean {
@@ -127,8 +135,10 @@ export class Batcher {
       const long = rowwise && synchronous && job.rows > this.#sliceRows;
       if (first && (!rowwise || long || rows + job.rows > this.#sliceRows || !fit(first, job)))
         break;
-      if (long) this.#cut.push({ job, rest: this.#slices(job), results: [] });
-      else batch.push(job);
+      if (long) {
+        this.#cut.push({ job, rest: this.#slices(job), results: [] });
+        this.sizes?.add(1, job.rows);
+      } else batch.push(job);
       rows += job.rows;
       taken++;
     }
@@ -138,6 +148,7 @@ export class Batcher {
   }
 
   #start(jobs: Job[]): void {
+    this.#count(jobs);
     let result: Tensor[] | Promise<Tensor[]>;
     try {
       result = this.#runAll(jobs);
@@ -154,6 +165,13 @@ export class Batcher {
         this.#running.delete(jobs);
         if (this.#queue.length) this.#arm();
       });
+  }
+
+  #count(jobs: Job[]): void {
+    if (!this.sizes) return;
+    let rows = 0;
+    for (const job of jobs) rows += job.rows;
+    this.sizes.add(jobs.length, rows);
   }
 
   #runAll(jobs: Job[]): Tensor[] | Promise<Tensor[]> {

@@ -39,6 +39,8 @@ export interface CompartmentEnd {
   /** The version that was running or loading, if any; absent where somebody else ended the process. */
   culprit?: string;
   frozen: boolean;
+  /** The same in one word, for metrics. */
+  kind: 'frozen' | 'memory' | 'killed' | 'crashed';
 }
 
 /** The compartment ended while a request of another version was in it: the request may be tried elsewhere. */
@@ -240,11 +242,22 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
     }
   }
 
+  private kindOf({ outOfMemory, fromOutside }: ProcessEnd): CompartmentEnd['kind'] {
+    if (this.frozen) return 'frozen';
+    if (outOfMemory) return 'memory';
+    return fromOutside ? 'killed' : 'crashed';
+  }
+
   private finish(end: ProcessEnd): void {
     clearInterval(this.timer);
     const [running] = this.closed || end.fromOutside ? [] : this.pending.values();
     const culprit = running?.key;
-    this.ended = { reason: end.reason, frozen: this.frozen, ...(culprit ? { culprit } : {}) };
+    this.ended = {
+      reason: end.reason,
+      frozen: this.frozen,
+      kind: this.kindOf(end),
+      ...(culprit ? { culprit } : {}),
+    };
     for (const pending of this.pending.values()) {
       if (pending.expired) continue;
       if (pending.key === '' || pending.key !== culprit)

@@ -3,6 +3,7 @@ export {
   type CompartmentPoolOptions,
   type CompartmentRuntime,
 } from './compartment-pool.js';
+export { BatchSizes } from './batch-sizes.js';
 export { Batcher, type BatcherOptions, type BatchTarget, type Job } from './batcher.js';
 export { DesiredState, type DesiredStateOptions } from './desired-state.js';
 export {
@@ -13,12 +14,14 @@ export {
   type VersionTarget,
   type WatchedVersion,
 } from './desired.js';
+export { type CompartmentEnd } from './compartment.js';
 export { LoadError } from './load-error.js';
 export { LoadedVersion, type LoadedProgram } from './loaded-version.js';
 export {
   type ManagerObserver,
   ModelManager,
   type ModelManagerOptions,
+  type ResidentVersion,
   type VersionLoader,
 } from './model-manager.js';
 export { type ModelState } from './model-slot.js';
@@ -29,7 +32,8 @@ export {
   ProgramLoader,
   type ProgramLoaderOptions,
 } from './program-loader.js';
-export { type CountedMinute, type MetricJson, RequestCounts } from './request-counts.js';
+export { type CountedMinute, type CountedVersion, RequestCounts } from './request-counts.js';
 export { type Route, type RouteTable } from './route-table.js';
 export { clearMark, readMark, type RunMark, RunMarker } from './run-marker.js';
+export { ServedTotals } from './served-totals.js';
 export { StateReporter, type StateReporterOptions } from './state-reporter.js';

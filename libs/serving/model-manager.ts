@@ -30,7 +30,21 @@ export interface ManagerObserver {
   watchChanged(versionIds: string[]): void;
   /** `ms`: from the wish until requests got the version. */
   swapped(model: string, ms: number): void;
-  loadFailed(model: string, version: number, retry: LoadError['retry']): void;
+  /** `ms`: from the beginning of the load. */
+  loaded(ms: number): void;
+  loadFailed(model: string, retry: LoadError['retry'], ms: number): void;
+}
+
+/** A version in memory. */
+export interface ResidentVersion {
+  modelId: string;
+  model: string;
+  version: number;
+  /** Estimated. */
+  bytes: number;
+  /** Requests that wait for a batch, and all that hold the version, these included. */
+  queued: number;
+  inFlight: number;
 }
 
 export interface ModelManagerOptions {
@@ -80,13 +94,15 @@ export class ModelManager {
     return true;
   }
 
-  /** Versions in memory and their bytes. */
-  get resident(): { versions: number; bytes: number } {
-    const resident = { versions: 0, bytes: 0 };
-    for (const entry of this.#entries()) {
-      if (entry.state !== 'ready') continue;
-      resident.versions++;
-      resident.bytes += entry.bytes;
+  /** What is in memory. */
+  get resident(): ResidentVersion[] {
+    const resident: ResidentVersion[] = [];
+    for (const { modelId, model, entries } of this.#slots.values()) {
+      for (const { state, loaded, bytes } of entries.values()) {
+        if (state !== 'ready' || !loaded) continue;
+        const { version, leases: inFlight, batcher } = loaded;
+        resident.push({ modelId, model, version, bytes, queued: batcher.waiting, inFlight });
+      }
     }
     return resident;
   }
@@ -252,6 +268,7 @@ export class ModelManager {
     const { model, modelId } = slot;
     const { target } = entry;
     const started = performance.now();
+    entry.startedAt = started;
     const loaded = await this.#options.loader.load(modelId, target, (bytes) =>
       this.#admit(slot, entry, bytes),
     );
@@ -266,9 +283,10 @@ export class ModelManager {
     entry.state = 'ready';
     entry.error = undefined;
     entry.lastUsed = Date.now();
-    const ms = Math.round(performance.now() - started);
+    const ms = performance.now() - started;
+    this.#options.observer.loaded(ms);
     this.#options.log.info(
-      { model, version: target.version, ms, bytes: entry.bytes },
+      { model, version: target.version, ms: Math.round(ms), bytes: entry.bytes },
       'loaded a version',
     );
   }
@@ -284,7 +302,7 @@ export class ModelManager {
     const pause = Math.min(LONGEST_BACKOFF, first * 2 ** Math.min(entry.attempts - 1, 10));
     entry.retryAt = retry === 'never' ? Infinity : Date.now() + pause * (0.8 + 0.4 * Math.random());
     const { version } = entry.target;
-    this.#options.observer.loadFailed(model, version, retry);
+    this.#options.observer.loadFailed(model, retry, performance.now() - entry.startedAt);
     this.#options.log.warn(
       { model, version, attempts: entry.attempts, retry },
       `cannot load a version: ${message}`,

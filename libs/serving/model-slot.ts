@@ -27,6 +27,8 @@ export interface Entry {
   bytes: number;
   /** Milliseconds since the epoch. */
   lastUsed: number;
+  /** When the load began (`performance.now()`). */
+  startedAt: number;
   /** Loads that were begun. */
   attempts: number;
   /** `failed` only: when to load again; Infinity where only a change of the wish can help. */
@@ -50,6 +52,7 @@ export function newEntry(modelId: string, target: VersionTarget, failed: Entry |
     loaded: undefined,
     bytes: 0,
     lastUsed: Date.now(),
+    startedAt: performance.now(),
     attempts: (failed?.attempts ?? 0) + 1,
     retryAt: Infinity,
     error: failed?.error,

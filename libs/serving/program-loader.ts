@@ -15,6 +15,7 @@ import {
 } from '#program';
 import { decodeTensors } from '#protocols';
 import { Batcher } from './batcher.js';
+import type { BatchSizes } from './batch-sizes.js';
 import type { VersionTarget } from './desired.js';
 import { LoadError } from './load-error.js';
 import { LoadedVersion, type LoadedProgram } from './loaded-version.js';
@@ -53,6 +54,8 @@ export interface ProgramLoaderOptions {
   marker?: RunMarker | undefined;
   /** Deadline of the warm-up (ms). */
   timeout: number;
+  /** Where the batches of a version are counted; warming up is not. */
+  sizesOf?: (modelId: string, version: number) => BatchSizes;
   log: Logger;
 }
 
@@ -97,6 +100,7 @@ export class ProgramLoader implements VersionLoader {
         await version.retire();
         throw error;
       }
+      version.batcher.sizes = this.options.sizesOf?.(modelId, target.version);
       return version;
     } catch (error) {
       release();

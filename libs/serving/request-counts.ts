@@ -1,4 +1,4 @@
-import { latencyBounds } from '#platform';
+import { BatchSizes } from './batch-sizes.js';
 import { LATENCY_BUCKETS, latencyBucket } from './latency.js';
 
 /** Requests of one version in one minute, as far as they were not told before. */
@@ -13,19 +13,38 @@ export interface CountedMinute {
   buckets: number[];
 }
 
+/** All that was counted of one version since it was told last, for metrics. */
+export interface CountedVersion {
+  modelId: string;
+  model: string;
+  version: number;
+  requests: number;
+  seconds: number;
+  /** Counts by `latencyBounds`. */
+  buckets: number[];
+  /** Answers that were errors, by HTTP status. */
+  errors: Record<string, number>;
+  /** Sums over all batches, and batches by the bounds of `BatchSizes`. */
+  batchRequests: number;
+  batchRows: number;
+  byRequests: number[];
+  byRows: number[];
+}
+
 const MINUTE = 60_000;
-/** Bounds of the histogram of `/metrics`, a few of the finer ones. */
-const METRIC_BOUNDS = latencyBounds.flatMap((bound, i) =>
-  i % 4 === 0 ? [{ i, seconds: bound / 1000 }] : [],
-);
 
 class Counts {
   requests = 0;
   errors = 0;
   ms = 0;
   readonly buckets = new Uint32Array(LATENCY_BUCKETS);
+  readonly sizes = new BatchSizes();
+  /** By HTTP status; made with the first error. */
+  statuses: Map<number, number> | undefined;
   /** What was taken already. */
   told = { requests: 0, errors: 0, buckets: new Uint32Array(LATENCY_BUCKETS) };
+  /** What {@link takeAll} gave out already. */
+  given: Omit<CountedVersion, 'modelId' | 'model' | 'version'> | undefined;
 
   constructor(
     readonly modelId: string,
@@ -41,15 +60,44 @@ class Counts {
     this.told = { requests: this.requests, errors: this.errors, buckets: this.buckets.slice() };
     return { modelId: this.modelId, version: this.version, minute, requests, errors, buckets };
   }
-}
 
-/** A metric as prom-client's registries hand it on (`getMetricsAsJSON`). */
-export interface MetricJson {
-  name: string;
-  help: string;
-  type: 'counter' | 'gauge' | 'histogram';
-  aggregator: 'sum';
-  values: { metricName?: string; labels: Record<string, string | number>; value: number }[];
+  /** The difference to the last call; undefined where there is none. */
+  takeAll(): CountedVersion | undefined {
+    const { requests, sizes, statuses, given, modelId, model, version } = this;
+    if (requests === (given?.requests ?? 0) && sizes.requests === (given?.batchRequests ?? 0))
+      return undefined;
+    const now = {
+      requests,
+      seconds: this.ms / 1000,
+      buckets: [...this.buckets],
+      errors: Object.fromEntries(statuses ?? []),
+      batchRequests: sizes.requests,
+      batchRows: sizes.rows,
+      byRequests: [...sizes.byRequests],
+      byRows: [...sizes.byRows],
+    };
+    this.given = now;
+    if (!given) return { modelId, model, version, ...now };
+    const less = (counts: number[], before: number[]) =>
+      counts.map((count, i) => count - (before[i] ?? 0));
+    const errors = Object.entries(now.errors).map(([status, count]) => [
+      status,
+      count - (given.errors[status] ?? 0),
+    ]);
+    return {
+      modelId,
+      model,
+      version,
+      requests: requests - given.requests,
+      seconds: now.seconds - given.seconds,
+      buckets: less(now.buckets, given.buckets),
+      errors: Object.fromEntries(errors) as Record<string, number>,
+      batchRequests: now.batchRequests - given.batchRequests,
+      batchRows: now.batchRows - given.batchRows,
+      byRequests: less(now.byRequests, given.byRequests),
+      byRows: less(now.byRows, given.byRows),
+    };
+  }
 }
 
 /** Counts the requests of every version: a few additions a request, read once in a while. */
@@ -57,20 +105,19 @@ export class RequestCounts {
   readonly #counts = new Map<string, Counts>();
   #minute = Math.floor(Date.now() / MINUTE) * MINUTE;
   readonly #past: CountedMinute[] = [];
+  readonly #refused = new Map<number, number>();
 
   /** @param status HTTP status of the answer; from 400 on it is an error */
   record(model: string, modelId: string, version: number, status: number, ms: number): void {
-    const key = `${modelId}/${version}`;
-    let counts = this.#counts.get(key);
-    if (!counts) {
-      counts = new Counts(modelId, version, model);
-      this.#counts.set(key, counts);
-    }
-    counts.model = model;
+    const counts = this.#of(model, modelId, version);
     const now = Date.now();
     if (now - this.#minute >= MINUTE) this.#turn(now);
     counts.requests++;
-    if (status >= 400) counts.errors++;
+    if (status >= 400) {
+      counts.errors++;
+      counts.statuses ??= new Map();
+      counts.statuses.set(status, (counts.statuses.get(status) ?? 0) + 1);
+    }
     counts.ms += ms;
     const bucket = latencyBucket(ms);
     counts.buckets[bucket] = (counts.buckets[bucket] ?? 0) + 1;
@@ -82,40 +129,45 @@ export class RequestCounts {
     return this.#past.splice(0);
   }
 
-  /** All counts since the start, for Prometheus. */
-  metrics(): MetricJson[] {
-    const requests = counter(
-      'slipway_serving_requests_total',
-      'Predictions that were answered, in whichever way',
-    );
-    const errors = counter(
-      'slipway_serving_request_errors_total',
-      'Predictions that were answered with an error',
-    );
-    const name = 'slipway_serving_request_duration_seconds';
-    const help = 'Time from the last byte of a prediction request to its answer';
-    const durations: MetricJson = { name, help, type: 'histogram', aggregator: 'sum', values: [] };
-    for (const counts of this.#counts.values()) {
-      const labels = { model: counts.model, version: String(counts.version) };
-      requests.values.push({ labels, value: counts.requests });
-      errors.values.push({ labels, value: counts.errors });
-      let below = 0;
-      let next = 0;
-      for (const { i, seconds } of METRIC_BOUNDS) {
-        for (; next <= i; next++) below += counts.buckets[next] ?? 0;
-        durations.values.push({
-          metricName: `${name}_bucket`,
-          labels: { ...labels, le: seconds },
-          value: below,
-        });
-      }
-      durations.values.push(
-        { metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: counts.requests },
-        { metricName: `${name}_sum`, labels, value: counts.ms / 1000 },
-        { metricName: `${name}_count`, labels, value: counts.requests },
-      );
+  /** A prediction was refused before it had a version. */
+  refuse(status: number): void {
+    this.#refused.set(status, (this.#refused.get(status) ?? 0) + 1);
+  }
+
+  /** Where the batches of a version are counted. */
+  sizesOf(model: string, modelId: string, version: number): BatchSizes {
+    return this.#of(model, modelId, version).sizes;
+  }
+
+  /** What was counted since the last call, for metrics: versions, and refusals by HTTP status. */
+  takeAll(): { versions: CountedVersion[]; refused: Record<string, number> } {
+    const versions = [...this.#counts.values()].flatMap((counts) => counts.takeAll() ?? []);
+    const refused = Object.fromEntries(this.#refused);
+    this.#refused.clear();
+    return { versions, refused };
+  }
+
+  /** Forgets the versions that are not present any longer; what they have counted must have been taken. */
+  keep(present: Iterable<{ modelId: string; version: number }>): void {
+    const keys = new Set<string>();
+    for (const { modelId, version } of present) keys.add(`${modelId}/${version}`);
+    for (const [key, counts] of this.#counts) {
+      const taken =
+        counts.requests === counts.told.requests &&
+        counts.requests === (counts.given?.requests ?? 0);
+      if (taken && !keys.has(key)) this.#counts.delete(key);
     }
-    return [requests, errors, durations];
+  }
+
+  #of(model: string, modelId: string, version: number): Counts {
+    const key = `${modelId}/${version}`;
+    let counts = this.#counts.get(key);
+    if (!counts) {
+      counts = new Counts(modelId, version, model);
+      this.#counts.set(key, counts);
+    }
+    counts.model = model;
+    return counts;
   }
 
   #turn(now: number): void {
@@ -125,8 +177,4 @@ export class RequestCounts {
     }
     this.#minute = Math.floor(now / MINUTE) * MINUTE;
   }
-}
-
-function counter(name: string, help: string): MetricJson {
-  return { name, help, type: 'counter', aggregator: 'sum', values: [] };
 }
