@@ -64,8 +64,10 @@ class Counts {
   /** The difference to the last call; undefined where there is none. */
   takeAll(): CountedVersion | undefined {
     const { requests, sizes, statuses, given, modelId, model, version } = this;
-    if (requests === (given?.requests ?? 0) && sizes.requests === (given?.batchRequests ?? 0))
-      return undefined;
+    const same =
+      requests === (given?.requests ?? 0) && sizes.requests === (given?.batchRequests ?? 0);
+    // Its name comes with its first answer.
+    if (same || !model) return undefined;
     const now = {
       requests,
       seconds: this.ms / 1000,
@@ -135,8 +137,8 @@ export class RequestCounts {
   }
 
   /** Where the batches of a version are counted. */
-  sizesOf(model: string, modelId: string, version: number): BatchSizes {
-    return this.#of(model, modelId, version).sizes;
+  sizesOf(modelId: string, version: number): BatchSizes {
+    return this.#of('', modelId, version).sizes;
   }
 
   /** What was counted since the last call, for metrics: versions, and refusals by HTTP status. */
@@ -166,7 +168,7 @@ export class RequestCounts {
       counts = new Counts(modelId, version, model);
       this.#counts.set(key, counts);
     }
-    counts.model = model;
+    if (model) counts.model = model;
     return counts;
   }
 
