@@ -10,6 +10,8 @@ import {
   problemHeaders,
   problemOf,
   givenId,
+  METRICS_TYPE,
+  spanIn,
 } from '#platform';
 import { bindOutputs, ProgramError, showInputs, type Signature, type Tensor } from '#program';
 import {
@@ -26,7 +28,8 @@ import {
 import type { LoadedVersion, ModelManager, RequestCounts, RunMarker } from '#serving';
 import { BodyCollector } from './body.js';
 import { Exchange } from './exchange.js';
-import { readPath, type Target } from './request-path.js';
+import { FailureLog } from './failure-log.js';
+import { readPath, routeOf, type Target } from './request-path.js';
 
 export interface FrontOptions {
   config: Pick<Config, 'MAX_BODY' | 'MAX_ROWS' | 'PREDICT_TIMEOUT'>;
@@ -37,6 +40,8 @@ export interface FrontOptions {
   starting(): boolean;
   /** Text of `/metrics`, over all workers. */
   metrics(): Promise<string>;
+  /** Why what must be served cannot be read at present. */
+  outage?(): string | undefined;
   marker: RunMarker | undefined;
   /** Of this server. */
   version: string;
@@ -62,12 +67,17 @@ export class Front {
   readonly #options: FrontOptions;
   readonly #bodies: BodyCollector;
   readonly #limits: InferLimits;
+  readonly #failures: FailureLog;
+  /** Whether each prediction is logged; asked once. */
+  readonly #logsAll: boolean;
   readonly #idPrefix = randomBytes(6).toString('hex');
   #nextId = 0;
 
   constructor(options: FrontOptions) {
     this.#options = options;
     this.#bodies = new BodyCollector(options.config.MAX_BODY);
+    this.#failures = new FailureLog(options.log);
+    this.#logsAll = options.log.isLevelEnabled('debug');
     this.#limits = { maxDepth: MAX_DEPTH, maxRows: options.config.MAX_ROWS };
   }
 
@@ -152,12 +162,13 @@ export class Front {
       answering,
       reason,
     }));
-    return { status, models: waiting };
+    const outage = this.#options.outage?.();
+    return { status, models: waiting, ...(outage !== undefined && { outage }) };
   }
 
   async #metrics(exchange: Exchange): Promise<void> {
     const text = await this.#options.metrics();
-    exchange.send(200, text, 'text/plain; version=0.0.4; charset=utf-8');
+    exchange.send(200, text, METRICS_TYPE);
   }
 
   async #metadata(exchange: Exchange, { model, word }: ModelTarget): Promise<void> {
@@ -266,11 +277,10 @@ export class Front {
     const error = expected(cause, signature);
     const problem = problemOf(error, exchange.id);
     if (problem.status >= 500) {
-      const { method, url } = exchange.request;
-      const fields = { trace: exchange.id, method, url, status: problem.status };
+      const fields = logged(exchange, problem.status);
       if (problem.code === 'INTERNAL')
-        this.#options.log.error({ ...fields, err: cause }, 'a prediction failed');
-      else this.#options.log.debug(fields, problem.detail);
+        this.#failures.write('error', { ...fields, err: cause }, 'a prediction failed');
+      else this.#failures.write('warn', fields, problem.detail);
     }
     const { 'content-type': _, ...headers } = problemHeaders(problem);
     exchange.send(problem.status, documentOf(problem), undefined, Object.entries(headers).flat());
@@ -278,8 +288,12 @@ export class Front {
 
   readonly #ended = (exchange: Exchange, status: number): void => {
     this.active--;
+    if (this.#logsAll) this.#options.log.debug(logged(exchange, status), 'request');
     const { version, model } = exchange;
-    if (!version) return;
+    if (!version) {
+      if (status >= 400 && exchange.request.method === 'POST') this.#options.counts.refuse(status);
+      return;
+    }
     version.release();
     this.#options.counts.record(
       model,
@@ -288,6 +302,23 @@ export class Front {
       status,
       performance.now() - exchange.begun,
     );
+  };
+}
+
+/** What a log says of a request; the query stays out, because clients may put secrets there. */
+function logged(exchange: Exchange, status: number): object {
+  const { request, id, model, version, begun } = exchange;
+  const { method, url = '', headers } = request;
+  const { traceId, spanId } = spanIn(headers) ?? {};
+  return {
+    trace: id,
+    method,
+    url: url.split('?', 1)[0],
+    route: routeOf(url),
+    ...(version && { model, version: version.version }),
+    status,
+    ...(begun && { ms: Math.round((performance.now() - begun) * 1e3) / 1e3 }),
+    ...(traceId && { traceId, spanId }),
   };
 }
 
