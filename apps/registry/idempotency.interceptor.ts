@@ -26,7 +26,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const context = askerOf(request);
     const { idempotency } = context;
     if (!idempotency) return next.handle();
-        const told = (kept: KeptAnswer | undefined): unknown => {
+    const told = (kept: KeptAnswer | undefined): unknown => {
       for (const [name, value] of Object.entries(kept?.headers ?? {}))
         response.setHeader(name, value);
       return kept?.body;

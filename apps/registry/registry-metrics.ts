@@ -53,7 +53,11 @@ export class RegistryMetrics {
     );
     this.gauge('event_listeners', 'Open event streams', () => events.listeners);
     this.figure('blobs', 'Stored blobs; above 200,000 an estimate', 'blobs');
-    this.figure('blob_bytes', 'Bytes of the stored blobs; above 200,000 blobs an estimate', 'blobBytes');
+    this.figure(
+      'blob_bytes',
+      'Bytes of the stored blobs; above 200,000 blobs an estimate',
+      'blobBytes',
+    );
     this.figure('compile_jobs_waiting', 'Versions that wait to be compiled', 'compileWaiting');
     this.figure(
       'compile_jobs_running',

@@ -34,6 +34,11 @@ export class ConnectionDealer {
     });
   }
 
+  /** Connections that wait until a process can take one. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Opens the port; gives its number. Rejects with the error of the operating system. */
   listen(port: number, host: string): Promise<number> {
     return new Promise((resolve, reject) => {

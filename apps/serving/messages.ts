@@ -1,5 +1,13 @@
-import type { ErrorCode } from '#platform';
-import type { CountedMinute, DesiredSnapshot, MetricJson, ModelState } from '#serving';
+import type { ErrorCode, MetricJson } from '#platform';
+import type {
+  CompartmentEnd,
+  CountedMinute,
+  CountedVersion,
+  DesiredSnapshot,
+  LoadError,
+  ModelState,
+  ResidentVersion,
+} from '#serving';
 
 /** What a worker tells its supervisor. */
 export type FromWorker =
@@ -12,11 +20,34 @@ export type FromWorker =
   | { type: 'state'; state: ModelState }
   | { type: 'stateGone'; modelId: string }
   | { type: 'watch'; versionIds: string[] }
-  | { type: 'counts'; minutes: CountedMinute[] }
+  | {
+      type: 'counts';
+      minutes: CountedMinute[];
+      versions: CountedVersion[];
+      /** Predictions without a version, by HTTP status. */
+      refused: Record<string, number>;
+    }
+  | { type: 'observed'; observation: Observation }
   | { type: 'quarantine'; program: string; reason: string }
   | { type: 'release'; digest: string }
   | { type: 'call'; id: number; call: Call }
-  | { type: 'metrics'; id: number; metrics: MetricJson[] };
+  | { type: 'metrics'; id: number; figures: WorkerFigures };
+
+/** What happens seldom enough to be told at once, for metrics. */
+export type Observation =
+  | { kind: 'loaded' | 'swapped'; ms: number }
+  | { kind: 'loadFailed'; model: string; retry: LoadError['retry']; ms: number }
+  | { kind: 'compartmentEnded'; reason: CompartmentEnd['kind'] };
+
+/** What a worker is at the moment of a scrape. What it has counted came before, as `counts`. */
+export interface WorkerFigures {
+  number: number;
+  versions: ResidentVersion[];
+  connections: number;
+  compartments: number;
+  /** Of Node, with the label `process`. */
+  process: MetricJson[];
+}
 
 /** What a worker asks of its supervisor and gets an answer to. */
 export type Call =
@@ -30,6 +61,8 @@ export type Call =
 /** What the supervisor tells a worker. `connection` comes with a socket. */
 export type ToWorker =
   | { type: 'desired'; snapshot: DesiredSnapshot }
+  /** Why what must be served cannot be read at present; absent: it can. */
+  | { type: 'outage'; outage?: string | undefined }
   | { type: 'connection'; connection: number }
   | { type: 'answer'; id: number; value?: unknown; error?: CallError }
   | { type: 'metrics'; id: number }

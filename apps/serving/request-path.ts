@@ -33,6 +33,19 @@ export function readPath(url: string): Target {
   return target;
 }
 
+/** The pattern of a request's path, for logs. */
+export function routeOf(url: string): string {
+  try {
+    const target = readPath(url);
+    if (!('model' in target)) return url.split('?', 1)[0] ?? '';
+    const version = target.word === undefined ? '' : '/versions/:version';
+    const action = { infer: '/infer', 'model-ready': '/ready', model: '' }[target.kind];
+    return `/v2/models/:model${version}${action}`;
+  } catch {
+    return 'none';
+  }
+}
+
 function readModelPath(path: string): Target {
   const match = MODEL.exec(path);
   if (!match) {

@@ -6,15 +6,15 @@ import { type Config, DomainError, type Logger } from '#platform';
 import {
   DesiredState,
   type DesiredSnapshot,
-  type MetricJson,
+  type ModelState,
   ProgramCache,
   StateReporter,
 } from '#serving';
 import pg from 'pg';
-import { AggregatorRegistry } from 'prom-client';
 import { ConnectionDealer } from './connection-dealer.js';
-import type { Call, CallError, FromWorker } from './messages.js';
-import { TICK, WorkerProcess } from './worker-process.js';
+import type { Call, CallError, FromWorker, WorkerFigures } from './messages.js';
+import { ServingMetrics } from './serving-metrics.js';
+import { type Culprit, TICK, type WorkerEnd, WorkerProcess } from './worker-process.js';
 
 const DRAIN_LIMIT = 30_000;
 const METRICS_WAIT = 1000;
@@ -24,6 +24,8 @@ const DATABASE_TIMEOUT = 5000;
 interface WorkerShare {
   holds: Map<string, number>;
   watched: string[];
+  /** What it says of the followed models, by their ids. */
+  states: Map<string, ModelState>;
 }
 
 /**
@@ -38,9 +40,10 @@ export class Supervisor {
   readonly #desired: DesiredState;
   readonly #cache: ProgramCache;
   #reporter: StateReporter | undefined;
-  readonly #scrapes = new Map<number, (metrics: MetricJson[]) => void>();
+  readonly #metrics: ServingMetrics;
+  readonly #scrapes = new Map<number, (figures: WorkerFigures) => void>();
   #nextScrape = 0;
-  #restarts = 0;
+  #outage: string | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -57,6 +60,7 @@ export class Supervisor {
     };
     this.#pool = new pg.Pool({ ...connection, max: 4 });
     this.#pool.on('error', () => undefined);
+    this.#metrics = new ServingMetrics(this.#pool);
     const folder = join(config.DATA_DIR, 'cache');
     this.#desired = new DesiredState({
       pool: this.#pool,
@@ -68,8 +72,8 @@ export class Supervisor {
     this.#cache = new ProgramCache({ folder: join(folder, 'blobs'), store, log });
     const events = {
       message: (worker: WorkerProcess, message: FromWorker) => this.#heard(worker, message),
-      ended: (worker: WorkerProcess, culprit?: { program: string; reason: string }) =>
-        this.#ended(worker, culprit),
+      ended: (worker: WorkerProcess, how: WorkerEnd, culprit?: Culprit) =>
+        this.#ended(worker, how, culprit),
     };
     this.#workers = Array.from(
       { length: config.SERVING_PROCESSES },
@@ -136,6 +140,7 @@ export class Supervisor {
       const now = performance.now();
       const late = now - last > 2 * TICK;
       last = now;
+      this.#tellOutage();
       if (late) return;
       for (const worker of this.#workers) worker.watch();
     }, TICK);
@@ -147,17 +152,24 @@ export class Supervisor {
     switch (message.type) {
       case 'started':
         this.#tell(worker);
+        worker.send({ type: 'outage', outage: this.#outage });
         return this.#dealer.flush();
       case 'beat':
         return reporter?.beat(worker.number, message.generation);
       case 'took':
         return this.#dealer.took(message.connection);
       case 'state':
+        share.states.set(message.state.modelId, message.state);
         return reporter?.state(worker.number, message.state);
       case 'stateGone':
+        share.states.delete(message.modelId);
         return reporter?.stateGone(worker.number, message.modelId);
       case 'counts':
+        this.#metrics.totals.add(message.versions);
+        this.#metrics.refused(message.refused);
         return reporter?.count(worker.number, message.minutes);
+      case 'observed':
+        return this.#metrics.observe(message.observation);
       case 'quarantine':
         return this.#quarantine(message.program, message.reason);
       case 'watch':
@@ -166,7 +178,7 @@ export class Supervisor {
       case 'release':
         return this.#release(share, message.digest);
       case 'metrics':
-        return this.#scrapes.get(message.id)?.(message.metrics);
+        return this.#scrapes.get(message.id)?.(message.figures);
       case 'call':
         void this.#answer(worker, message.id, message.call);
     }
@@ -189,7 +201,7 @@ export class Supervisor {
       case 'discard':
         return this.#cache.discard(call.digest);
       case 'metrics':
-        return this.#metrics();
+        return this.#scrape();
     }
   }
 
@@ -212,19 +224,19 @@ export class Supervisor {
   #shareOf(worker: WorkerProcess): WorkerShare {
     let share = this.#shares.get(worker);
     if (!share) {
-      share = { holds: new Map(), watched: [] };
+      share = { holds: new Map(), watched: [], states: new Map() };
       this.#shares.set(worker, share);
     }
     return share;
   }
 
-  #ended(worker: WorkerProcess, culprit: { program: string; reason: string } | undefined): void {
+  #ended(worker: WorkerProcess, how: WorkerEnd, culprit: Culprit | undefined): void {
     const share = this.#shares.get(worker);
     this.#shares.delete(worker);
     for (const [digest, count] of share?.holds ?? []) {
       for (let i = 0; i < count; i++) this.#cache.release(digest);
     }
-    if (!this.#stopping) this.#restarts++;
+    if (!this.#stopping) this.#metrics.processEnded(how);
     this.#reporter?.processDied(worker.number);
     if (culprit) this.#quarantine(culprit.program, culprit.reason);
     this.#dealer.lost(worker);
@@ -233,6 +245,7 @@ export class Supervisor {
   /** Keeps a Program apart from now on: here at once, elsewhere as soon as PostgreSQL knows. */
   #quarantine(program: string, reason: string): void {
     this.log.error({ program }, `a version is quarantined: it ${reason}`);
+    this.#metrics.quarantined();
     this.#reporter?.quarantine(program, `It ${reason}.`);
     this.#broadcast();
   }
@@ -263,53 +276,47 @@ export class Supervisor {
     };
   }
 
-  /** One scrape shows all workers: their counts added up, and how many of them live. */
-  async #metrics(): Promise<string> {
-    const answers = await Promise.all(
-      this.#workers.filter((worker) => worker.available).map((worker) => this.#scrape(worker)),
-    );
-    const own = [
-      gauge(
-        'slipway_serving_processes',
-        'Serving processes that live',
-        answers.filter((a) => a.length).length,
-      ),
-      counter(
-        'slipway_serving_process_restarts_total',
-        'Serving processes that froze or died',
-        this.#restarts,
-      ),
-      gauge('slipway_serving_cache_bytes', 'Bytes of the disk cache', this.#cache.size),
-      gauge(
-        'slipway_serving_database_up',
-        'Whether PostgreSQL could be read last',
-        Number(this.#desired.available),
-      ),
-    ];
-    return AggregatorRegistry.aggregate([own, ...answers]).metrics();
+  /** Lets the workers know when PostgreSQL goes and comes back, because it is they who are asked. */
+  #tellOutage(): void {
+    const { outage } = this.#desired;
+    if (outage === this.#outage) return;
+    this.#outage = outage;
+    for (const worker of this.#workers)
+      if (worker.available) worker.send({ type: 'outage', outage });
   }
 
-  #scrape(worker: WorkerProcess): Promise<MetricJson[]> {
+  /** One scrape shows all workers. */
+  async #scrape(): Promise<string> {
+    const workers = this.#workers.filter((worker) => worker.available);
+    const answers = await Promise.all(workers.map((worker) => this.#figuresOf(worker)));
+    const figures = answers.flatMap((answer) => answer ?? []);
+    const { snapshot, lastRead, available } = this.#desired;
+    const own = {
+      processes: figures.length,
+      waitingConnections: this.#dealer.waiting,
+      cacheBytes: this.#cache.size,
+      lastRead,
+      databaseUp: available,
+      snapshot: snapshot && this.#asOfNow(snapshot),
+      states: workers.map((worker) => [...this.#shareOf(worker).states.values()]),
+    };
+    return this.#metrics.text(own, figures);
+  }
+
+  /** Undefined where the worker does not answer in time. */
+  #figuresOf(worker: WorkerProcess): Promise<WorkerFigures | undefined> {
     const id = this.#nextScrape++;
     return new Promise((resolve) => {
-      const end = (metrics: MetricJson[]): void => {
+      const end = (figures?: WorkerFigures): void => {
         clearTimeout(timer);
         this.#scrapes.delete(id);
-        resolve(metrics);
+        resolve(figures);
       };
-      const timer = setTimeout(() => end([]), METRICS_WAIT);
+      const timer = setTimeout(end, METRICS_WAIT);
       this.#scrapes.set(id, end);
       worker.send({ type: 'metrics', id });
     });
   }
-}
-
-function gauge(name: string, help: string, value: number): MetricJson {
-  return { name, help, type: 'gauge', aggregator: 'sum', values: [{ labels: {}, value }] };
-}
-
-function counter(name: string, help: string, value: number): MetricJson {
-  return { name, help, type: 'counter', aggregator: 'sum', values: [{ labels: {}, value }] };
 }
 
 function callError(error: unknown): CallError {

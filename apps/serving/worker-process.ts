@@ -14,8 +14,11 @@ import type { FromWorker, ToWorker } from './messages.js';
 export interface WorkerEvents {
   message(worker: WorkerProcess, message: FromWorker): void;
   /** It ended; `culprit` is the Program that it was running when it froze or died. */
-  ended(worker: WorkerProcess, culprit: Culprit | undefined): void;
+  ended(worker: WorkerProcess, how: WorkerEnd, culprit: Culprit | undefined): void;
 }
+
+/** `killed`: by somebody else. */
+export type WorkerEnd = 'frozen' | 'crashed' | 'killed';
 
 export interface Culprit {
   program: string;
@@ -189,10 +192,12 @@ export class WorkerProcess implements ConnectionTaker {
     // What somebody else has ended is not the fault of what was running.
     const innocent = !this.#killedFor && (code === 0 || FROM_OUTSIDE.has(signal));
     const culprit = program && !innocent && !this.#stopping ? { program, reason } : undefined;
-    this.events.ended(this, culprit);
+    const kind = this.#killedFor ? 'frozen' : FROM_OUTSIDE.has(signal) ? 'killed' : 'crashed';
+    this.events.ended(this, kind, culprit);
     if (this.#stopping) return;
+    const { pid } = child.process;
     this.log.error(
-      { process: this.number, program },
+      { child: 'serving-worker', childPid: pid, process: this.number, program },
       `a serving process ended (${how}): it is replaced`,
     );
     this.#failures = Date.now() - this.#startedAt > STABLE ? 0 : this.#failures + 1;

@@ -4,6 +4,7 @@ import {
   type Config,
   createLogger,
   isStarting,
+  logCrashes,
   type Logger,
   Metrics,
   readConfig,
@@ -12,7 +13,6 @@ import {
 import {
   CompartmentPool,
   type ManagerObserver,
-  type MetricJson,
   ModelManager,
   ProgramLoader,
   RequestCounts,
@@ -20,8 +20,7 @@ import {
 } from '#serving';
 import { DealtServer } from './dealt-server.js';
 import { Front } from './front.js';
-import { ManagerMetrics } from './manager-metrics.js';
-import type { ToWorker } from './messages.js';
+import type { Observation, ToWorker } from './messages.js';
 import { SupervisorLink } from './supervisor-link.js';
 
 /** The file that the supervisor reads when this process has frozen or died; see `worker-process.ts`. */
@@ -34,14 +33,19 @@ class Worker {
   readonly #link = new SupervisorLink();
   readonly #marker = new RunMarker(MARK_DESCRIPTOR);
   readonly #counts = new RequestCounts();
-  readonly #processMetrics = new Metrics().registry;
-  readonly #managerMetrics = new ManagerMetrics();
+  readonly #metrics: Metrics;
   readonly #compartments: CompartmentPool;
   readonly #manager: ModelManager;
   readonly #server: DealtServer;
   #generation = 0;
+  #outage: string | undefined;
 
-  constructor(config: Config, log: Logger) {
+  constructor(
+    private readonly number: number,
+    config: Config,
+    log: Logger,
+  ) {
+    this.#metrics = new Metrics(String(number));
     const memory = Math.floor(config.SERVING_MEMORY / config.SERVING_PROCESSES);
     const timeout = config.PREDICT_TIMEOUT;
     const link = this.#link;
@@ -52,10 +56,14 @@ class Worker {
       // The key of a version begins with the digest of its Program; see ProgramLoader.
       onQuarantine: (key, reason) =>
         link.send({ type: 'quarantine', program: key.replace(/#.*/, ''), reason }),
-      onEnd: (end) => log.warn(end, `a compartment ${end.reason}`),
+      onEnd: ({ pid, ...end }) => {
+        this.#observed({ kind: 'compartmentEnded', reason: end.kind });
+        log.warn({ child: 'compartment', childPid: pid, ...end }, `a compartment ${end.reason}`);
+      },
     });
     const compartments = this.#compartments;
-    const loader = new ProgramLoader({ files: link, compartments, marker, timeout, log });
+    const sizesOf = (modelId: string, version: number) => this.#counts.sizesOf(modelId, version);
+    const loader = new ProgramLoader({ files: link, compartments, marker, timeout, sizesOf, log });
     const observer = this.#observer();
     this.#manager = new ModelManager({ loader, resolver: link, memory, log, observer });
     const front = new Front({
@@ -65,6 +73,7 @@ class Worker {
       checkAccess: checkAccess(config),
       starting: () => isStarting(config),
       metrics: () => link.metrics(),
+      outage: () => this.#outage,
       marker,
       version: productVersion,
       log,
@@ -90,8 +99,9 @@ class Worker {
       stateChanged: (state) => link.send({ type: 'state', state }),
       stateGone: (modelId) => link.send({ type: 'stateGone', modelId }),
       watchChanged: (versionIds) => link.send({ type: 'watch', versionIds }),
-      swapped: (_, ms) => this.#managerMetrics.swapped(ms),
-      loadFailed: (model, _, retry) => this.#managerMetrics.loadFailed(model, retry),
+      swapped: (_, ms) => this.#observed({ kind: 'swapped', ms }),
+      loaded: (ms) => this.#observed({ kind: 'loaded', ms }),
+      loadFailed: (model, retry, ms) => this.#observed({ kind: 'loadFailed', model, retry, ms }),
     };
   }
 
@@ -107,6 +117,9 @@ class Worker {
           this.#generation = Math.max(this.#generation, generation);
         }
         return this.#manager.update(message.snapshot);
+      case 'outage':
+        this.#outage = message.outage;
+        return;
       case 'answer':
         return this.#link.answered(message);
       case 'metrics':
@@ -116,19 +129,30 @@ class Worker {
     }
   }
 
-  #tellCounts(): void {
-    const minutes = this.#counts.take();
-    if (minutes.length) this.#link.send({ type: 'counts', minutes });
+  #observed(observation: Observation): void {
+    this.#link.send({ type: 'observed', observation });
   }
 
+  #tellCounts(): void {
+    const minutes = this.#counts.take();
+    const { versions, refused } = this.#counts.takeAll();
+    if (minutes.length || versions.length || Object.keys(refused).length)
+      this.#link.send({ type: 'counts', minutes, versions, refused });
+    this.#counts.keep(this.#manager.resident);
+  }
+
+  /** The counts go first, so that a scrape has every prediction that was answered before it. */
   async #tellMetrics(id: number): Promise<void> {
-    const own = (await this.#processMetrics.getMetricsAsJSON()) as unknown as MetricJson[];
-    const metrics = [
-      ...own,
-      ...this.#counts.metrics(),
-      ...this.#managerMetrics.json(this.#manager),
-    ];
-    this.#link.send({ type: 'metrics', id, metrics });
+    const process = await this.#metrics.json();
+    this.#tellCounts();
+    const figures = {
+      number: this.number,
+      versions: this.#manager.resident,
+      connections: this.#server.connections,
+      compartments: this.#compartments.compartments.length,
+      process,
+    };
+    this.#link.send({ type: 'metrics', id, figures });
   }
 
   async #leave(): Promise<void> {
@@ -140,8 +164,10 @@ class Worker {
 }
 
 const config = readConfig();
-const log = createLogger(config, 'serving').child({ process: Number(process.argv[2]) });
+const number = Number(process.argv[2]);
+const log = createLogger(config, 'serving-worker').child({ process: number });
+logCrashes(log);
 process.on('disconnect', () => process.exit(0));
 // The supervisor says when to stop; a signal to the whole group must not cut off requests.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-new Worker(config, log).start();
+new Worker(number, config, log).start();

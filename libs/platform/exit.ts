@@ -33,7 +33,8 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
 
 /** What the user reads about a failed start. */
 export function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof StartError) return hideSecrets(error.message);
+  if (error instanceof ConfigError || error instanceof StartError)
+    return hideSecrets(error.message);
   return hideSecrets(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 

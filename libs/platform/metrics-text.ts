@@ -43,7 +43,9 @@ export function metricsText(metrics: Iterable<MetricJson>): string {
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 function labelText(labels: Record<string, string | number>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(String(value))}"`);
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${escaped(String(value))}"`,
+  );
   return pairs.length ? `{${pairs.join(',')}}` : '';
 }
 

@@ -1,6 +1,7 @@
 /** Shorter ones would stand in half of all words. */
 const SHORTEST = 6;
-const SECRET_NAME = /^(SLIPWAY_TOKEN|S3_ACCESS_KEY|S3_SECRET_KEY|PGPASSWORD|AWS_(SECRET_ACCESS_KEY|SESSION_TOKEN))$/;
+const SECRET_NAME =
+  /^(SLIPWAY_TOKEN|S3_ACCESS_KEY|S3_SECRET_KEY|PGPASSWORD|AWS_(SECRET_ACCESS_KEY|SESSION_TOKEN))$/;
 
 const known = new Set<string>();
 

@@ -248,21 +248,25 @@ export class StagesService {
     options: ChangeOptions,
     make: (manager: EntityManager, model: LockedModel) => Promise<TransitionView | null>,
   ): Promise<TransitionAnswer> {
-    const { answer: transition, repeated } = await once(this.dataSource, context, async (manager) => {
-      const locked = await lockModel(manager, modelId, options.ifMatch);
-      const row = await make(manager, locked);
-      if (!row) return null;
-      await touchModel(manager, modelId);
-      await updateDeployment(manager, modelId);
-      await recordEvent(manager, context, {
-        kind: 'transition',
-        modelId,
-        model: locked.name,
-        version: row.version,
-        data: { ...row },
-      });
-      return row;
-    });
+    const { answer: transition, repeated } = await once(
+      this.dataSource,
+      context,
+      async (manager) => {
+        const locked = await lockModel(manager, modelId, options.ifMatch);
+        const row = await make(manager, locked);
+        if (!row) return null;
+        await touchModel(manager, modelId);
+        await updateDeployment(manager, modelId);
+        await recordEvent(manager, context, {
+          kind: 'transition',
+          modelId,
+          model: locked.name,
+          version: row.version,
+          data: { ...row },
+        });
+        return row;
+      },
+    );
     if (transition && !repeated) this.counts[transition.kind]++;
     const summary = await this.serving.waitUntilSettled(modelId, options.wait ?? defaultWait);
     const model = await this.models.get(context, modelId);

@@ -46,6 +46,10 @@ export class DesiredState implements VersionResolver {
   snapshot: DesiredSnapshot | undefined;
   /** Whether the last read of PostgreSQL succeeded. */
   available = false;
+  /** When PostgreSQL was last read (`performance.now()`). */
+  lastRead: number | undefined;
+  /** Why it cannot be read at present. */
+  outage: string | undefined;
 
   readonly #options: DesiredStateOptions;
   readonly #file: SnapshotFile;
@@ -144,10 +148,13 @@ export class DesiredState implements VersionResolver {
       this.#failures = 0;
       if (!this.available) this.#options.log.info('following what must be served in PostgreSQL');
       this.available = true;
+      this.lastRead = performance.now();
+      this.outage = undefined;
       this.#accept(this.#snapshotOf(rows, words));
     } catch (error) {
       if (this.#closed) return;
       this.#failures++;
+      this.outage = outageOf(error);
       if (this.available || this.#failures === 1) {
         this.#options.log.warn(
           { err: error },
@@ -307,4 +314,11 @@ function noModel(model: string): DomainError {
     `Model ${JSON.stringify(model)}`,
     'Names are case-sensitive; GET /api/v1/models of the registry lists them.',
   );
+}
+
+/** For `/readyz`, which everybody may ask: no address, no statement. */
+function outageOf(error: unknown): string {
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return `PostgreSQL cannot be read${code && ` (${code})`}`;
 }

@@ -51,8 +51,7 @@ export class ServedTotals {
       const total = this.#totals.get(`${modelId}/${version}`);
       if (total) total.seenAt = now;
     }
-    for (const [key, { seenAt }] of this.#totals)
-      if (now - seenAt > KEPT) this.#totals.delete(key);
+    for (const [key, { seenAt }] of this.#totals) if (now - seenAt > KEPT) this.#totals.delete(key);
   }
 
   metrics(): MetricJson[] {
