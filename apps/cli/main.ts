@@ -26,6 +26,10 @@ const program = new Command('slipway')
     'address of the registry (default: $SLIPWAY_URL, else http://127.0.0.1:5000)',
   )
   .option('--json', 'print JSON')
+  .option(
+    '--traceparent <value>',
+    'W3C trace that the requests belong to (default: $TRACEPARENT, else a new one)',
+  )
   .configureHelp({ showGlobalOptions: true })
   .addHelpText('after', REFERENCES)
   .showHelpAfterError('Type slipway --help, or slipway COMMAND --help.')

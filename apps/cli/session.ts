@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { Slipway, SlipwayError } from '#sdk';
+import { isTraceparent, newTraceparent, Slipway, SlipwayError } from '#sdk';
 import { CommandError, UsageError } from './failure.js';
 import { UploadFolder } from './upload-folder.js';
 
@@ -23,10 +23,15 @@ export async function withServer(
   run: (session: Session) => Promise<void>,
   next: (error: SlipwayError) => string | undefined = () => undefined,
 ): Promise<void> {
-  const { url, json } = command.optsWithGlobals<{ url?: string; json?: boolean }>();
+  const { url, json, traceparent } = command.optsWithGlobals<{
+    url?: string;
+    json?: boolean;
+    traceparent?: string;
+  }>();
   const slipway = new Slipway({
     ...(url === undefined ? {} : { url }),
     retry: RETRY,
+    trace: traceOf(traceparent),
     uploadMemory: new UploadFolder(),
   });
   const where = url === undefined ? '' : ` --url ${url}`;
@@ -37,6 +42,17 @@ export async function withServer(
     const suggestion = next(error);
     throw new CommandError(error, suggestion && suggestion + where);
   }
+}
+
+/** All requests of a command are one trace: the one that it is told, by option or by `TRACEPARENT`, or a new one. */
+function traceOf(option: string | undefined): string {
+  if (option !== undefined && !isTraceparent(option)) {
+    throw new UsageError(
+      `${JSON.stringify(option)} is no W3C traceparent, like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.`,
+    );
+  }
+  const { TRACEPARENT = '' } = process.env;
+  return option ?? (isTraceparent(TRACEPARENT) ? TRACEPARENT : newTraceparent());
 }
 
 /** Collects a repeated option `k=v`. */

@@ -9,5 +9,6 @@ export { Slipway } from './slipway.js';
 export { SlipwayError, type FieldError } from './slipway-error.js';
 export type { FileInput } from './source.js';
 export type { Element, Nested, NestedOutput, NumericArray } from './tensors.js';
+export { isTraceparent, newTraceparent, type Trace } from './trace.js';
 export type { RetryOptions } from './transport.js';
 export type { UploadMemory } from './upload.js';

@@ -1,4 +1,5 @@
 import type { Stage } from './resources.js';
+import type { Trace } from './trace.js';
 import type { RetryOptions } from './transport.js';
 import type { UploadMemory } from './upload.js';
 
@@ -11,6 +12,8 @@ export interface SlipwayOptions {
   token?: string;
   /** Who acts, written into transitions. */
   actor?: string;
+  /** The W3C trace that requests belong to; by default each begins one of its own at the server. */
+  trace?: Trace;
   fetch?: typeof fetch;
   retry?: Partial<RetryOptions>;
   /** By default predictions go to the serving port; from a browser through the registry, which is its origin. */

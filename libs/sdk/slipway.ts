@@ -41,6 +41,7 @@ import { SlipwayError } from './slipway-error.js';
 import { inParallel } from './source.js';
 import type { Call, RetryOptions } from './transport.js';
 import { idempotencyKey, pause, Transport } from './transport.js';
+import { traceparentOf } from './trace.js';
 import type { UploadMemory } from './upload.js';
 
 const DEFAULT_URL = 'http://127.0.0.1:5000';
@@ -69,9 +70,12 @@ export class Slipway {
           code: 'INVALID_ARGUMENT',
         },
       );
+    // A broken one is told at once, not with the first request.
+    if (typeof options.trace === 'string') traceparentOf(options.trace);
     this.#transport = new Transport({
       token: options.token ?? variable('SLIPWAY_TOKEN'),
       actor: options.actor,
+      trace: options.trace,
       fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
       retry: { ...DEFAULT_RETRY, ...options.retry },
     });

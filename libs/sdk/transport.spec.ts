@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Slipway } from './slipway.js';
+import { isTraceparent, newTraceparent } from './trace.js';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -130,5 +131,41 @@ describe('requests', () => {
     await expect(client().server()).rejects.toMatchObject({ code: 'NOT_A_SLIPWAY_SERVER' });
     script.push((_, response) => response.writeHead(502).end('<html>'));
     await expect(client().server()).rejects.toThrow('answered 502 Bad Gateway');
+  });
+});
+
+describe('the trace of requests', () => {
+  const traceparent = `00-${'4b'.repeat(16)}-${'f0'.repeat(8)}-01`;
+
+  it('is the one that the caller names, or the one that it is in at the moment', async () => {
+    await new Slipway({ url, trace: traceparent }).server();
+    const moments = [newTraceparent(), undefined, newTraceparent(true)];
+    const later = [...moments];
+    const slipway = new Slipway({ url, trace: () => later.shift() });
+    for (const _ of moments) await slipway.server();
+    expect(seen.map(({ headers }) => headers.traceparent)).toEqual([traceparent, ...moments]);
+  });
+
+  it('is absent where nobody named one', async () => {
+    await new Slipway({ url }).server();
+    expect(seen[0]?.headers).not.toHaveProperty('traceparent');
+  });
+
+  it.each([
+    '',
+    'x',
+    traceparent.toUpperCase(),
+    traceparent.replace('00-', '01-'),
+    traceparent.replaceAll('f0', '00'),
+    traceparent.replaceAll('4b', '00'),
+  ])('is refused where it is none: %j', async (trace) => {
+    const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    expect(() => new Slipway({ url, trace })).toThrow(refused);
+    await expect(new Slipway({ url, trace: () => trace }).server()).rejects.toEqual(refused);
+    expect(seen).toEqual([]);
+  });
+
+  it('that is new has ids that are none of zeros only', () => {
+    for (let i = 0; i < 100; i++) expect(isTraceparent(newTraceparent())).toBe(true);
   });
 });

@@ -2,6 +2,7 @@ import { randomId } from './environment.js';
 import { parseExact, writeExact } from './exact-json.js';
 import type { FieldError } from './slipway-error.js';
 import { SlipwayError } from './slipway-error.js';
+import { type Trace, traceparentOf } from './trace.js';
 
 export interface RetryOptions {
   /** How often a request is sent at most, the first time included. */
@@ -30,6 +31,7 @@ export interface Call {
 export interface TransportOptions {
   token: string | undefined;
   actor: string | undefined;
+  trace?: Trace | undefined;
   fetch: typeof fetch;
   retry: RetryOptions;
 }
@@ -80,13 +82,15 @@ export class Transport {
     }
   }
 
-  #fetch(url: string, call: Call): Promise<Response> {
+  async #fetch(url: string, call: Call): Promise<Response> {
     const target = new URL(url);
     for (const [name, value] of Object.entries(call.query ?? {}))
       if (value !== undefined) target.searchParams.set(name, String(value));
     const headers = new Headers();
     if (this.options.token) headers.set('authorization', `Bearer ${this.options.token}`);
     if (this.options.actor) headers.set('x-slipway-actor', headerText(this.options.actor));
+    const traceparent = traceparentOf(this.options.trace);
+    if (traceparent) headers.set('traceparent', traceparent);
     if (call.json !== undefined) headers.set('content-type', 'application/json');
     if (call.bytes) headers.set('content-type', 'application/octet-stream');
     for (const [name, value] of Object.entries(call.headers ?? {}))
