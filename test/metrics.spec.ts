@@ -7,6 +7,7 @@ import { type Family, parseExposition, valueOf } from './support/exposition.js';
 import { constantModel } from './support/models.js';
 import { until } from './support/processes.js';
 import { Product } from './support/product.js';
+import { digestOf } from './support/registry.js';
 
 /** Of characters that a label must escape. */
 const ODD = 'odd "quoted" \\ name';
@@ -47,7 +48,10 @@ function send(path: string, body: string): Promise<number> {
 async function log(name: string, value: number): Promise<number> {
   const bytes = constantModel(value);
   uploaded += bytes.length;
-  const { version } = await slipway.logModel({ name, files: [{ path: 'model.json', data: bytes }] });
+  const { version } = await slipway.logModel({
+    name,
+    files: [{ path: 'model.json', data: bytes }],
+  });
   await slipway.checked(name, version);
   return version;
 }
@@ -127,10 +131,24 @@ describe('the registry', () => {
   });
 
   it('knows blobs and jobs from the database, and collected garbage', async () => {
-    const collected = await fetch(`${product.url}/api/v1/gc`, { method: 'POST' }).catch(
-      () => undefined,
-    );
-    await collected?.text();
+    // A blob that nothing needs goes at once where there is no grace.
+    const bytes = Buffer.from('needed by nobody');
+    const digest = digestOf(bytes);
+    const begun = await fetch(`${product.url}/api/v1/blobs/uploads`, { method: 'POST' });
+    await fetch(`${product.url}${begun.headers.get('location')}?digest=${digest}`, {
+      method: 'PUT',
+      body: bytes,
+    });
+    await slipway.gc({ dryRun: true, graceSeconds: 0 });
+    const before = await registry();
+    expect(valueOf(before, 'slipway_registry_garbage_total', { kind: 'blobs' })).toBe(0);
+    expect(valueOf(before, 'slipway_registry_garbage_last_pass_timestamp_seconds')).toBe(0);
+    await slipway.gc({ graceSeconds: 0 });
+    const after = await registry();
+    expect(valueOf(after, 'slipway_registry_garbage_total', { kind: 'blobs' })).toBe(1);
+    expect(valueOf(after, 'slipway_registry_garbage_bytes_total')).toBe(bytes.length);
+    const pass = valueOf(after, 'slipway_registry_garbage_last_pass_timestamp_seconds') ?? 0;
+    expect(Math.abs(Date.now() / 1000 - pass)).toBeLessThan(60);
     const client = new pg.Client(product.database);
     await client.connect();
     const { rows } = await client.query<{ blobs: string; bytes: string }>(

@@ -4,7 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { Response } from 'express';
 import { DataSource } from 'typeorm';
 import { ArtifactStore } from '#artifacts';
-import { Config, hideSecrets, isStarting, Metrics, Stopping } from '#platform';
+import { Config, hideSecrets, isStarting, Metrics, METRICS_TYPE, Stopping } from '#platform';
 
 const CHECK_TIMEOUT = 2000;
 
@@ -53,7 +53,7 @@ export class HealthController {
   @Header('Cache-Control', 'no-store')
   async prometheus(@Res() response: Response): Promise<void> {
     const text = await this.metrics.text();
-    response.setHeader('Content-Type', this.metrics.registry.contentType);
+    response.setHeader('Content-Type', METRICS_TYPE);
     response.end(text);
   }
 }

@@ -145,7 +145,8 @@ export class EmbeddedPostgres {
 
   private async startAgain(code: number | null, signal: string | null): Promise<void> {
     for (let pause = 200; !this.stopping; pause = Math.min(pause * 2, 10_000)) {
-      this.options.logger?.error({ code, signal }, 'PostgreSQL ended; starting it again');
+      const child = { child: 'postgres', childPid: this.guardian?.pid };
+      this.options.logger?.error({ ...child, code, signal }, 'PostgreSQL ended; starting it again');
       await sleep(pause);
       if (this.stopping) return;
       try {

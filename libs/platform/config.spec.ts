@@ -11,6 +11,36 @@ function faultsOf(env: NodeJS.ProcessEnv): string[] {
   return [];
 }
 
+/** For each setting that can be wrong, the ways in which it is. */
+const wrongValues: [string, string[]][] = [
+  ['HOST', ['a b', 'http://host', 'host/path', ',']],
+  ['PORT', ['x', '-1', '65536', '5000.5', '0x10', '1e3', '５０００']],
+  ['SERVING_PORT', ['x', '70000', '5000']],
+  [
+    'SERVING_URL',
+    ['localhost', 'ftp://host', 'http://me:secret@host', 'http://host?x=y', '//host'],
+  ],
+  ['SERVING_PROCESSES', ['0', '257', 'all', '1.5']],
+  ['SERVING_MEMORY', ['0%', '101%', 'half', '1 apple', '-1GB', '99999999TB']],
+  [
+    'DATABASE_URL',
+    ['host', 'mysql://host/db', 'postgres//host', 'host=db password=secret', 'http://host'],
+  ],
+  [
+    'ARTIFACT_STORE',
+    ['ftp://x', '/a/folder', 's3://', 's3://UPPER', 's3://a', 's3://key:secret@bucket'],
+  ],
+  ['S3_ENDPOINT', ['s3.example.org', 'ftp://host', 'https://key:secret@host', 'https://host#x']],
+  ['LOG_LEVEL', ['loud', '3', 'warning']],
+  ['LOG_FORMAT', ['pretty', 'xml', '1']],
+  ['MAX_BODY', ['64 apples', '-1', '1TB', '0x10']],
+  ['MAX_ROWS', ['-1', '0', '1e5', '100000001']],
+  ['PREDICT_TIMEOUT', ['2h', '0', '-1s', '1d', '61min', 'soon']],
+  ['SLIPWAY_TOKEN', ['has space', 'umlaut-ü', 'x'.repeat(4097)]],
+  ['SLIPWAY_INSECURE', ['perhaps', '2', 'y']],
+  ['SLIPWAY_TEST_HOOKS', ['perhaps', '-']],
+];
+
 describe('readConfig', () => {
   it('needs nothing', () => {
     const config = readConfig({});
@@ -45,6 +75,7 @@ describe('readConfig', () => {
       DATABASE_URL: 'mysql://me:secret@host/db',
       ARTIFACT_STORE: 'ftp://x',
       LOG_LEVEL: 'loud',
+      LOG_FORMAT: 'pretty',
       MAX_BODY: '64 apples',
       MAX_ROWS: '-1',
       PREDICT_TIMEOUT: '2h',
@@ -60,6 +91,7 @@ describe('readConfig', () => {
       'DATABASE_URL',
       'ARTIFACT_STORE',
       'LOG_LEVEL',
+      'LOG_FORMAT',
       'MAX_BODY',
       'MAX_ROWS',
       'PREDICT_TIMEOUT',
@@ -68,6 +100,26 @@ describe('readConfig', () => {
     ]);
     expect(faults.join()).not.toContain('secret');
     expect(faults.join()).not.toContain('has space');
+  });
+
+  it.each(wrongValues)('names %s and what was expected, once, where it is wrong', (name, wrong) => {
+    for (const value of wrong) {
+      const faults = faultsOf({ [name]: value });
+      expect([value, faults.length, faults[0]]).toEqual([value, 1, expect.stringContaining(name)]);
+      expect(faults[0]).toMatch(/: (expected |PORT is the same)/);
+      expect(faults[0]).not.toContain('secret');
+    }
+  });
+
+  it('has every setting in that table, or one that takes any text', () => {
+    const any = ['DATA_DIR', 'S3_REGION', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'];
+    const tested = wrongValues.map(([name]) => name);
+    expect([...tested, ...any].toSorted()).toEqual(Object.keys(readConfig({})).toSorted());
+  });
+
+  it('writes text on a terminal alone', () => {
+    expect(readConfig({ LOG_FORMAT: 'TEXT' }).LOG_FORMAT).toBe('text');
+    expect(readConfig({}).LOG_FORMAT).toBe(process.stderr.isTTY ? 'text' : 'json');
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { MetricJson } from './metrics-text.js';
+import { type MetricJson, metricsText } from './metrics-text.js';
 import { productVersion } from './product-version.js';
 
 /** How often the delay of the event loop is looked at (ms); a measured delay is beyond it. */
@@ -37,9 +37,9 @@ export class Metrics {
     });
   }
 
-  /** The text that `/metrics` answers with; its content type is `registry.contentType`. */
-  text(): Promise<string> {
-    return this.registry.metrics();
+  /** The text that `/metrics` answers with; not the library's own, which writes a NaN as no reader but Prometheus takes it. */
+  async text(): Promise<string> {
+    return metricsText(await this.json());
   }
 
   /** The same as data, for whoever adds up several processes. */

@@ -156,7 +156,7 @@ class Supervisor implements SupervisedChild {
     }
     this.pause = ran > STEADY ? FIRST_PAUSE : Math.min(this.pause * 2, LONGEST_PAUSE);
     logger.error(
-      { child: name, code, signal, pause: this.pause },
+      { child: name, childPid: this.child?.pid, code, signal, pause: this.pause },
       `${name} ended; starting it again`,
     );
     await sleep(this.pause);
