@@ -130,6 +130,8 @@ describe('the registry', () => {
     ]);
     expect(ready).toMatchObject({ status: 503, body: { ready: false, stopping: true } });
     expect(live.status).toBe(200);
+    // Whoever comes new is refused at once.
+    await expect(health(`${registry.url}/livez`)).rejects.toThrow('ECONNREFUSED');
     agent.destroy();
     await closing;
   }, 60_000);
@@ -194,6 +196,7 @@ describe('serving', () => {
     const stopped = serving.stop();
     await until(async () => (await health(`${url}/readyz`, agent)).status === 503);
     expect((await health(`${url}/livez`, agent)).status).toBe(200);
+    await expect(health(`${url}/livez`)).rejects.toThrow('ECONNREFUSED');
     agent.destroy();
     expect(await stopped).toBe(0);
   }, 90_000);

@@ -166,7 +166,11 @@ describe('the product', () => {
     await asAdmin((admin) => admin.query(`DROP ROLE ${role}`));
   });
 
-  async function ask(url: string, options: RequestInit = {}, token = TOKEN): Promise<number> {
+  async function ask(
+    url: string,
+    options: { method?: string; body?: string; headers?: Record<string, string> } = {},
+    token = TOKEN,
+  ): Promise<number> {
     const answer = await fetch(url, {
       ...options,
       headers: {

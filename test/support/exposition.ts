@@ -44,7 +44,7 @@ export function parseExposition(text: string): Map<string, Family> {
     }
     const sample = parseSample(line);
     if (!sample || !family?.type || !belongs(sample.name, family)) throw wrong('Not a sample');
-    const key = sample.name + JSON.stringify(Object.entries(sample.labels).toSorted());
+    const key = sample.name + keyOf(sample.labels);
     if (seen.has(key)) throw wrong('A series twice');
     seen.add(key);
     family.samples.push(sample);
@@ -66,6 +66,10 @@ export function valueOf(
       Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
     );
   return found.length ? found.reduce((sum, { value }) => sum + value, 0) : undefined;
+}
+
+function keyOf(labels: Record<string, string>): string {
+  return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function parseSample(line: string): Sample | undefined {
@@ -99,7 +103,7 @@ function check({ name, type, samples }: Family): void {
   const groups = new Map<string, Sample[]>();
   for (const sample of samples) {
     const { le: _, ...labels } = sample.labels;
-    const key = JSON.stringify(Object.entries(labels).toSorted());
+    const key = keyOf(labels);
     groups.set(key, [...(groups.get(key) ?? []), sample]);
   }
   for (const [labels, group] of groups) {
