@@ -60,6 +60,22 @@ async function refusedStart(
   return { code, printed: out + errors };
 }
 
+/** A store as talkative as one may be: there is every bucket, and to all else it says back what it was told. */
+async function talkativeStore(hasBucket: boolean): Promise<{ url: string; close: () => void }> {
+  const store = createServer((request, response) => {
+    if (hasBucket && request.method === 'HEAD') return response.writeHead(200).end();
+    const said = `${request.url} ${JSON.stringify(request.headers)} ${SECRET_KEY} ${ACCESS_KEY}`;
+    const message = said.replace(/[<&]/g, '.');
+    response.writeHead(403, { 'content-type': 'application/xml' });
+    return response.end(
+      `<Error><Code>SignatureDoesNotMatch</Code><Message>${message}</Message></Error>`,
+    );
+  });
+  await new Promise<void>((resolve) => store.listen(0, '127.0.0.1', resolve));
+  const { port } = store.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, close: () => store.close() };
+}
+
 describe('a start that is refused', () => {
   it('lists faults without the values of secrets', async () => {
     const { code, printed } = await refusedStart({
@@ -99,22 +115,10 @@ describe('a start that is refused', () => {
   }, 30_000);
 
   it('says that the store is away, or refuses us, without its keys', async () => {
-    // As talkative as a store may be: it says back all that it was told.
-    const store = createServer((request, response) => {
-      const said = `${request.url} ${JSON.stringify(request.headers)} ${SECRET_KEY} ${ACCESS_KEY}`;
-      response.writeHead(403, { 'content-type': 'application/xml' });
-      response.end(
-        `<Error><Code>SignatureDoesNotMatch</Code><Message>${said.replace(/[<&]/g, '.')}</Message></Error>`,
-      );
-    });
-    await new Promise<void>((resolve) => store.listen(0, '127.0.0.1', resolve));
-    const { port } = store.address() as AddressInfo;
+    const store = await talkativeStore(false);
     const database = await ownDatabase();
     try {
-      for (const S3_ENDPOINT of [
-        `http://127.0.0.1:${port}`,
-        `http://127.0.0.1:${await freePort('127.0.0.1')}`,
-      ]) {
+      for (const S3_ENDPOINT of [store.url, `http://127.0.0.1:${await freePort('127.0.0.1')}`]) {
         const { code, printed } = await refusedStart({
           DATABASE_URL: database,
           ARTIFACT_STORE: 's3://models',
@@ -297,6 +301,34 @@ describe('the product', () => {
     expect(leaks).toEqual([]);
   }, 60_000);
 });
+
+it('a store that says back what it was told gives nothing away', async () => {
+  const store = await talkativeStore(true);
+  const product = await Product.start({
+    env: {
+      LOG_LEVEL: 'trace',
+      ARTIFACT_STORE: 's3://models/prefix',
+      S3_ENDPOINT: store.url,
+      S3_ACCESS_KEY: ACCESS_KEY,
+      S3_SECRET_KEY: SECRET_KEY,
+    },
+  });
+  try {
+    const begun = await fetch(`${product.url}/api/v1/blobs/uploads`, { method: 'POST' });
+    const answer = await fetch(`${product.url}${begun.headers.get('location')}`, {
+      method: 'PATCH',
+      body: new Uint8Array(6 * 2 ** 20),
+    });
+    expect(answer.status).toBe(503);
+    const said = await answer.text();
+    expect(said).toContain('***');
+    expect(leaksIn(said)).toEqual([]);
+    expect(leaksIn(product.log)).toEqual([]);
+  } finally {
+    await product.remove();
+    store.close();
+  }
+}, 90_000);
 
 describe('the embedded PostgreSQL', () => {
   it('has a password that is nowhere to be read but in its file', async () => {

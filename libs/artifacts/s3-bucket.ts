@@ -4,7 +4,7 @@ import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, S3Error } from 'minio';
-import { DomainError } from '#platform';
+import { DomainError, hideSecrets } from '#platform';
 import type { ByteRange } from './artifact-store.js';
 
 export interface S3Settings {
@@ -310,7 +310,8 @@ function isPassing(code: string, error: unknown): boolean {
 
 function outage(cause: unknown): DomainError {
   const message = cause instanceof Error ? cause.message : String(cause);
-  const reason = [codeOf(cause), message].filter(Boolean).join(': ');
+  // A store may say back what it was told, such as the access key.
+  const reason = hideSecrets([codeOf(cause), message].filter(Boolean).join(': '));
   return new DomainError(
     'UNAVAILABLE',
     `The artifact store did not do its part (${reason}). Try again later.`,
