@@ -80,7 +80,7 @@ export function depthOf({ trees }: GrownForest): number {
 /** The forest as XGBoost's JSON model of `binary:logistic`, whose margin starts at 0. */
 export function xgboostJson({ features, trees }: GrownForest): Uint8Array {
   const treeJson = (nodes: GrownNode[], id: number) => {
-    const parents = new Array<number>(nodes.length).fill(2147483647);
+    const parents = nodes.map(() => 2147483647);
     for (const [i, node] of nodes.entries()) {
       if ('left' in node) parents[node.left] = parents[node.right] = i;
     }
