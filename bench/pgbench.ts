@@ -89,10 +89,7 @@ export function pgbenchScript(
       if (value === null) return 'NULL';
       const name = names.get(value);
       if (name) return name;
-      variables.set(
-        `p${i}_${n}`,
-        typeof value === 'string' ? value : JSON.stringify(value),
-      );
+      variables.set(`p${i}_${n}`, typeof value === 'string' ? value : JSON.stringify(value));
       return `:p${i}_${n}`;
     };
     const sql = text
