@@ -3,32 +3,44 @@ import type { Seen } from './known-traffic.js';
 
 /** A transition as its caller saw it. Times are those of `performance.now()`. */
 interface Change {
-  id: number;
   version: number;
   asked: number;
   /** When the caller was told that every process answers with it; undefined where it was not. */
   told: number | undefined;
 }
 
+/** Versions of a model that cannot answer. */
+export interface Broken {
+  /** The registry knows it: serving is told the nearest servable version below on the stack of Production. */
+  refused: number[];
+  /** Only serving finds out: what answered before goes on. */
+  unloadable: number[];
+}
+
 /**
  * What was asked of the versions of one model, and so which of them may answer when: one may from the moment it was asked
- * for, until a later one was acknowledged as ready. Versions that cannot be loaded never may.
+ * for, until a later one was acknowledged as ready. Promotions push on a stack, rollbacks pop from it.
  */
 export class VersionHistory {
   /** Milliseconds from asking for a version until it was told to be ready. */
   readonly waits: number[] = [];
-  /** Transitions of any version. */
-  count = 0;
-  readonly #changes: Change[] = [];
-  readonly #broken = new Set<number>();
+  /** What every transition named, in their order. */
+  readonly asked: number[] = [];
+  #changes: Change[] = [];
+  readonly #stack: number[] = [];
 
-  /** @param broken versions that cannot be loaded */
-  constructor(broken: Iterable<number> = []) {
-    this.#broken = new Set(broken);
+  constructor(readonly broken: Broken = { refused: [], unloadable: [] }) {}
+
+  /** The version that was asked for last. */
+  get current(): number | undefined {
+    return this.#stack.at(-1);
   }
 
-  isBroken(version: number): boolean {
-    return this.#broken.has(version);
+  /** Forgets when what was asked for, but not the stack. */
+  restart(): void {
+    this.waits.length = 0;
+    this.asked.length = 0;
+    this.#changes = [];
   }
 
   /** Asks for a transition, and notes what came of it. */
@@ -38,19 +50,20 @@ export class VersionHistory {
     const told = performance.now();
     const { transition, serving } = promotion;
     if (!transition || transition.version === null) throw new Error('Nothing had to change');
-    this.count++;
-    const { id, version } = transition;
-    if (this.#broken.has(version)) return promotion;
+    this.asked.push(transition.version);
+    if (transition.kind === 'rollback') {
+      this.#stack.pop();
+      if (this.current !== transition.version)
+        throw new Error(`A rollback to ${transition.version}, where ${this.current} was before`);
+    } else {
+      this.#stack.push(transition.version);
+    }
+    const version = this.#stack.findLast((below) => !this.broken.refused.includes(below));
+    if (version === undefined || this.broken.unloadable.includes(version)) return promotion;
     const ready = serving === 'ready';
     if (ready) this.waits.push(told - asked);
-    this.#changes.push({ id, version, asked, told: ready ? told : undefined });
-    this.#changes.sort((a, b) => a.id - b.id);
+    this.#changes.push({ version, asked, told: ready ? told : undefined });
     return promotion;
-  }
-
-  /** The versions in the order in which they were asked for, without those that cannot be loaded. */
-  get versions(): number[] {
-    return this.#changes.map(({ version }) => version);
   }
 
   /**
