@@ -57,15 +57,22 @@ export class CompartmentPool {
 
   /**
    * Loads a version and answers its runtime. Rejects with ProgramError or DomainError where it does not load; then nothing
-   * of it remains. `bytesHint`: what it will take, such as the size of its files.
+   * of it remains. `bytesHint`: what it will take, such as the size of its files. `signal` gives the load up.
    */
-  async load(key: string, source: ProgramSource, bytesHint: number): Promise<CompartmentRuntime> {
+  async load(
+    key: string,
+    source: ProgramSource,
+    bytesHint: number,
+    signal?: AbortSignal,
+  ): Promise<CompartmentRuntime> {
     if (this.closed) throw new DomainError('UNAVAILABLE', 'The server is stopping.');
     if (this.residents.has(key)) throw new Error(`Version ${key} is loaded already.`);
     const joined = this.hasRoomFor(bytesHint) ? undefined : this.smallestShared();
     const home = this.newHome();
     const resident = new Resident(key, source, this);
     this.residents.set(key, resident);
+    const giveUp = (): void => this.release(home);
+    signal?.addEventListener('abort', giveUp, { once: true });
     try {
       await home.take(resident);
     } catch (error) {
@@ -77,6 +84,8 @@ export class CompartmentPool {
             `The version could not be loaded. ${error.message}`,
           )
         : error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
     }
     home.joins = joined;
     this.prepareSpare();
