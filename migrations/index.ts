@@ -1,5 +1,10 @@
 import { InitialSchema1795000000000 } from './1795000000000-initial-schema.js';
-import { TraceOfCompileJobs1795100000200 } from './1795100000200-trace-of-compile-jobs.js';
+import { VerifiedBlobs1795100004000 } from './1795100004000-verified-blobs.js';
+import { TraceOfCompileJobs1795100005200 } from './1795100005200-trace-of-compile-jobs.js';
 
 /** In the order in which they run; only ever appended to. */
-export const migrations = [InitialSchema1795000000000, TraceOfCompileJobs1795100000200];
+export const migrations = [
+  InitialSchema1795000000000,
+  VerifiedBlobs1795100004000,
+  TraceOfCompileJobs1795100005200,
+];

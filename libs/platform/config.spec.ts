@@ -36,6 +36,7 @@ const wrongValues: [string, string[]][] = [
   ['MAX_BODY', ['64 apples', '-1', '1TB', '0x10']],
   ['MAX_ROWS', ['-1', '0', '1e5', '100000001']],
   ['PREDICT_TIMEOUT', ['2h', '0', '-1s', '1d', '61min', 'soon']],
+  ['SCRUB_DAYS', ['-1', 'monthly', '1.5', '1e2']],
   ['SLIPWAY_TOKEN', ['has space', 'umlaut-ü', 'x'.repeat(4097)]],
   ['SLIPWAY_INSECURE', ['perhaps', '2', 'y']],
   ['SLIPWAY_TEST_HOOKS', ['perhaps', '-']],
