@@ -251,6 +251,7 @@ export class Supervisor {
   }
 
   #broadcast(): void {
+    this.#tellOutage();
     for (const worker of this.#workers) this.#tell(worker);
   }
 
