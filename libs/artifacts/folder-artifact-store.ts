@@ -110,9 +110,9 @@ class StagedFile implements Staging {
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
     const file = await reachable(() => this.openAtEnd());
+    const writer = new GatheringWriter(file, this.size);
     let syncing: Promise<void> = Promise.resolve();
     try {
-      const writer = new GatheringWriter(file, this.size);
       let checked = writer.written;
       for await (const chunk of content) {
         await reachable(() => writer.write(chunk));
@@ -127,6 +127,7 @@ class StagedFile implements Staging {
       await syncing;
       this.size = writer.written;
     } finally {
+      await writer.settled();
       await syncing.catch(() => undefined);
       await file.close();
     }
@@ -213,31 +214,56 @@ class StagedFile implements Staging {
   }
 }
 
-/** Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. */
+/**
+ * Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. One write is under way while the
+ * chunks of the next one come and are hashed.
+ */
 class GatheringWriter {
   private chunks: Buffer[] = [];
   private gathered = 0;
+  private writing: Promise<void> = Promise.resolve();
 
-  /** @param written the offset in the file where the next byte goes */
+  /** @param written the offset in the file where the next byte goes; all before it are written */
   constructor(
     private readonly file: FileHandle,
     public written: number,
   ) {}
 
+  /** Takes a chunk. @throws what this write or the one before it failed with */
   async write(chunk: Buffer): Promise<void> {
     this.chunks.push(chunk);
     this.gathered += chunk.length;
-    if (this.gathered >= CHUNK_SIZE) await this.flush();
+    if (this.gathered < CHUNK_SIZE) return;
+    await this.writing;
+    this.begin();
   }
 
+  /** Resolves when all is written. */
   async flush(): Promise<void> {
-    let chunks = this.chunks;
+    await this.writing;
+    this.begin();
+    await this.writing;
+  }
+
+  /** Resolves when nothing is under way, however it went. */
+  async settled(): Promise<void> {
+    await this.writing.catch(() => undefined);
+  }
+
+  private begin(): void {
+    const { chunks } = this;
     this.chunks = [];
     this.gathered = 0;
-    while (chunks.length > 0) {
-      const { bytesWritten } = await this.file.writev(chunks, this.written);
+    this.writing = this.writeAll(chunks);
+    this.writing.catch(() => undefined);
+  }
+
+  private async writeAll(chunks: Buffer[]): Promise<void> {
+    let rest = chunks;
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.file.writev(rest, this.written);
       this.written += bytesWritten;
-      chunks = after(chunks, bytesWritten);
+      rest = after(rest, bytesWritten);
     }
   }
 }
