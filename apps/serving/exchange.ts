@@ -54,11 +54,12 @@ export class Exchange {
   send(status: number, text: string, type = JSON_TYPE, headers: string[] = []): void {
     if (this.ended) return;
     const { response } = this;
+    const length = Buffer.byteLength(text);
     response.writeHead(status, [
       'content-type',
       type,
       'content-length',
-      String(Buffer.byteLength(text)),
+      String(length),
       'x-slipway-version',
       String(this.answering),
       'x-request-id',
@@ -68,7 +69,13 @@ export class Exchange {
       ...headers,
       ...(this.closing ? CLOSE : []),
     ]);
-    response.end(text);
+    const { socket } = response;
+    if (socket) {
+      socket.cork();
+      response.write(text, length === text.length ? 'latin1' : 'utf8');
+      socket.uncork();
+      response.end();
+    } else response.end(text);
     this.#end(status);
   }
 
