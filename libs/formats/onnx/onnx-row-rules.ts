@@ -168,10 +168,17 @@ const quantize: RowRule = (given) => {
 
 const softmax: RowRule = (given) => along(given.opset < 13 ? 1 : -1, (dims) => dims)(given);
 
-const layerNormalization: RowRule = (given) =>
-  given.node.outputs.slice(1).some((name) => name !== '')
-    ? undefined
-    : along(-1, (dims) => dims)(given);
+const layerNormalization: RowRule = (given) => {
+  const [x, ...others] = given.inputs;
+  if (given.node.outputs.slice(1).some((name) => name !== '') || !isRows(x)) return undefined;
+  // Scale and bias are broadcast to all of it, the rows too.
+  const rank = x.dims.length;
+  for (const value of others) {
+    if (value && (value.kind !== 'constant' || !value.dims || !meetsRows(value.dims, rank)))
+      return undefined;
+  }
+  return along(-1, (dims) => dims)(given);
+};
 
 function forgetAxis(dims: number[], axis: number): number[] {
   return dims.with(axis, -1);
@@ -197,6 +204,10 @@ const reshape: RowRule = ({ node, inputs: [x, shape] }) => {
   if (shape?.kind !== 'constant' || !shape.integers || integerOf(node, 'allowzero', 0) !== 0)
     return undefined;
   const [first, ...others] = shape.integers;
+  if (x?.kind === 'constant') {
+    const dims = shape.integers.every((dim) => dim > 0) ? shape.integers : undefined;
+    return { kind: 'constant', dims, integers: undefined };
+  }
   if (x?.kind === 'lying') {
     return first === -1 && others.every((dim) => dim === 1) ? rows(shape.integers) : undefined;
   }
@@ -281,6 +292,15 @@ const slice: RowRule = ({ node, inputs: [x, starts, ends, axes, steps] }) => {
   return rows(x.dims.map((dim, i) => (places.includes(i) ? -1 : dim)));
 };
 
+const pad: RowRule = ({ inputs: [x, pads, ...others] }) => {
+  if (!isRows(x) || pads?.kind !== 'constant' || !areConstant(others)) return undefined;
+  const rank = x.dims.length;
+  const { integers } = pads;
+  // Before and behind the first axis nothing is added; with axes as input the places would mean others.
+  if (integers?.length !== 2 * rank || others.length > 1) return undefined;
+  return integers[0] === 0 && integers[rank] === 0 ? rows(unknownDims(rank)) : undefined;
+};
+
 /** Columns of the rows, or entries of a constant table, one for each index. */
 const gather: RowRule = ({ node, inputs: [data, indices] }) => {
   if (isRows(data) && indices?.kind === 'constant' && indices.dims) {
@@ -358,7 +378,7 @@ export const rowRules: ReadonlyMap<string, RowRule> = new Map([
   ...named('TopK LpNormalization', along(-1, forgetAxis)),
   ['Split', along(0, forgetAxis)],
   ...named('QuantizeLinear DequantizeLinear', quantize),
-  ['LayerNormalization', layerNormalization],
+  ...named('LayerNormalization RMSNormalization', layerNormalization),
   ['Cast', cast],
   ['Identity', cast],
   ['MatMul', matMul],
@@ -370,6 +390,7 @@ export const rowRules: ReadonlyMap<string, RowRule> = new Map([
   ['Squeeze', squeeze],
   ['Unsqueeze', unsqueeze],
   ['Slice', slice],
+  ['Pad', pad],
   ['Gather', gather],
   ['Constant', constant],
   ['TfIdfVectorizer', table(() => [-1])],
@@ -377,6 +398,10 @@ export const rowRules: ReadonlyMap<string, RowRule> = new Map([
   ['ai.onnx.ml.ArrayFeatureExtractor', arrayFeatures],
   ['ai.onnx.ml.FeatureVectorizer', features],
   ['ai.onnx.ml.LabelEncoder', elementwise],
+  [
+    'ai.onnx.ml.OneHotEncoder',
+    ({ inputs: [x] }) => (isRows(x) ? rows([...x.dims, -1]) : undefined),
+  ],
   ...named(
     'ai.onnx.ml.Binarizer ai.onnx.ml.Imputer ai.onnx.ml.Normalizer ai.onnx.ml.Scaler',
     sameTable,

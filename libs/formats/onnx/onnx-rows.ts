@@ -19,9 +19,10 @@ export function hasIndependentRows(
   const opset = opsets.find(({ domain }) => domain === '')?.version;
   // A function of the model may stand for an operator of any name.
   if (functions.length > 0 || (opset !== undefined && opset < LEAST_OPSET)) return false;
-  for (const spec of [...inputs, ...outputs]) {
+  for (const spec of inputs) {
     if (spec.sequence || spec.optional || spec.anyShape || spec.shape[0] !== -1) return false;
   }
+  if (outputs.some(({ anyShape, shape }) => !anyShape && shape[0] !== -1)) return false;
   const values = new Map<string, Value>(constantsOf(graph));
   for (const { name, shape } of inputs) values.set(name, { kind: 'rows', dims: shape });
   for (const node of graph.nodes) {
