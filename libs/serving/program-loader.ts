@@ -4,10 +4,8 @@ import { DomainError, type Logger, readJson } from '#platform';
 import {
   bindInputs,
   bindOutputs,
-  concatRows,
   loadProgram,
   parseProgram,
-  splitRows,
   type Program,
   type StoredFile,
   type Tensor,
@@ -180,11 +178,9 @@ export class ProgramLoader implements VersionLoader {
 
   #batcher(program: LoadedProgram, digest: string): Batcher {
     const { marker } = this.options;
-    if (!marker || !program.synchronous) return new Batcher(program, { concatRows, splitRows });
+    if (!marker || !program.synchronous) return new Batcher(program);
     const mark = RunMarker.markOf(digest);
     return new Batcher(program, {
-      concatRows,
-      splitRows,
       begin: () => marker.begin(mark),
       end: () => marker.end(),
     });
