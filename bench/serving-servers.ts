@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { compile } from '#formats';
 import { checkAccess, createLogger, readConfig } from '#platform';
 import type { Program } from '#program';
-import { CompartmentPool, ModelManager, ProgramLoader, RequestCounts, RunMarker } from '#serving';
+import {
+  CompartmentPool,
+  type DesiredModel,
+  ModelManager,
+  ProgramLoader,
+  RequestCounts,
+  RunMarker,
+} from '#serving';
 import { Front } from '../apps/serving/front.js';
 import { denseModel, forestModel } from './serving-models.js';
 
@@ -16,27 +23,38 @@ import { denseModel, forestModel } from './serving-models.js';
 
 export type ServerKind = 'forest' | 'mlp' | 'echo';
 
+/** A large model, which is brought into memory beside the other one when the server is told its name; for `loading.ts`. */
+export type LargeKind = 'dense' | 'trees';
+
 const MODEL = 'm';
+/** 50 MB of weights. */
+const LARGE_LAYERS = [2560, 2560, 2560, 3];
+const LARGE_FOREST = { trees: 4000, depth: 8, features: 20 };
 
-const children: (() => number[])[] = [];
-
-if (process.argv[1] === import.meta.filename) await main(process.argv[2] as ServerKind);
+let compartments: CompartmentPool | undefined;
 
 async function main(kind: ServerKind): Promise<void> {
-  const handler = kind === 'echo' ? echo : await front(kind);
+  const models = kind === 'echo' ? undefined : await BenchModels.open(kind);
   process.on('message', (message: string) => {
     if (message === 'cpu') process.send?.(cpuTime());
-    if (message === 'children') process.send?.(children.flatMap((pids) => pids()));
+    if (message === 'children') process.send?.(childrenOf());
     if (message === 'end') process.exit();
+    if (message === 'dense' || message === 'trees')
+      void models?.bring(message).then((ms) => process.send?.(ms));
   });
+  const handler = models?.front.handle ?? echo;
   const server = createServer({ keepAliveTimeout: 75_000, noDelay: true }, handler);
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
+}
+
+function childrenOf(): number[] {
+  return compartments?.compartments.map(({ pid }) => pid) ?? [];
 }
 
 /** Of this process and of its compartments; microseconds. */
 function cpuTime(): number {
   const { user, system } = process.cpuUsage();
-  return children.flatMap((pids) => pids()).reduce((sum, pid) => sum + cpuOf(pid), user + system);
+  return childrenOf().reduce((sum, pid) => sum + cpuOf(pid), user + system);
 }
 
 function cpuOf(pid: number): number {
@@ -74,86 +92,119 @@ function eightDigits(value: number): number {
   return value + 0.1234567;
 }
 
-async function front(kind: 'forest' | 'mlp'): Promise<RequestListener> {
-  const config = readConfig({ ...process.env, LOG_LEVEL: 'error' });
-  const log = createLogger(config, 'bench');
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
-  const { manager, marker } = await loaded(folder, kind, log);
-  return new Front({
-    config,
-    manager,
-    counts: new RequestCounts(),
-    checkAccess: checkAccess(config),
-    starting: () => false,
-    metrics: async () => '',
-    marker,
-    version: '0',
-    log,
-  }).handle;
-}
+/** The serving side of the product in this process, with files in a folder in place of a store and a database. */
+class BenchModels {
+  readonly front: Front;
+  readonly #manager: ModelManager;
+  readonly #large: Partial<Record<LargeKind, string>> = {};
+  #wishes: DesiredModel[] = [];
+  #generation = 0;
 
-async function loaded(
-  folder: string,
-  kind: 'forest' | 'mlp',
-  log: ReturnType<typeof createLogger>,
-): Promise<{ manager: ModelManager; marker: RunMarker }> {
-  const put = (bytes: Uint8Array): string => {
-    const hex = createHash('sha256').update(bytes).digest('hex');
-    writeFileSync(join(folder, hex), bytes);
-    return `sha256:${hex}`;
-  };
-  const stored = kind === 'forest' ? storedForest(put) : await storedOnnx(folder, put);
-  const program = put(Buffer.from(JSON.stringify(stored)));
-  const marker = new RunMarker(openSync(join(folder, 'mark'), 'w+'));
-  const timeout = 30_000;
-  const compartments = new CompartmentPool({ memory: 2 ** 30, timeout });
-  children.push(() => compartments.compartments.map(({ pid }) => pid));
-  const files = {
-    hold: async (digest: string) => join(folder, digest.replace('sha256:', '')),
-    release: () => undefined,
-    discard: async () => undefined,
-  };
-  const manager = new ModelManager({
-    loader: new ProgramLoader({ files, compartments, marker, timeout, log }),
-    resolver: {
-      resolve: async (): Promise<never> => {
-        throw new Error('nothing is looked up here');
+  static async open(kind: 'forest' | 'mlp'): Promise<BenchModels> {
+    const models = new BenchModels(mkdtempSync(join(tmpdir(), 'slipway-bench-')));
+    const program = kind === 'forest' ? models.#forest({}) : await models.#onnx([16, 64, 64, 3]);
+    models.#wish(MODEL, program);
+    (await models.#manager.acquire(MODEL)).release();
+    return models;
+  }
+
+  private constructor(private readonly folder: string) {
+    const config = readConfig({ ...process.env, LOG_LEVEL: 'error' });
+    const log = createLogger(config, 'bench');
+    const marker = new RunMarker(openSync(join(folder, 'mark'), 'w+'));
+    const timeout = 30_000;
+    compartments = new CompartmentPool({ memory: 2 ** 30, timeout });
+    const files = {
+      hold: async (digest: string) => join(folder, digest.replace('sha256:', '')),
+      release: () => undefined,
+      discard: async () => undefined,
+    };
+    this.#manager = new ModelManager({
+      loader: new ProgramLoader({ files, compartments, marker, timeout, log }),
+      resolver: {
+        resolve: async (): Promise<never> => {
+          throw new Error('nothing is looked up here');
+        },
       },
-    },
-    observer: {
-      stateChanged: () => undefined,
-      stateGone: () => undefined,
-      watchChanged: () => undefined,
-      swapped: () => undefined,
-      loadFailed: (_, __, retry) => console.error(retry),
-    },
-    memory: 2 ** 30,
-    log,
-  });
-  const target = { versionId: '1', version: 1, program, example: null, quarantine: null };
-  const wish = { modelId: '1', workspace: 'default', model: MODEL, generation: 1, wanted: 1 };
-  manager.update({ models: [{ ...wish, target, words: {} }], watched: [], gone: [] });
-  (await manager.acquire(MODEL)).release();
-  return { manager, marker };
+      observer: {
+        stateChanged: () => undefined,
+        stateGone: () => undefined,
+        watchChanged: () => undefined,
+        swapped: () => undefined,
+        loadFailed: (_, __, retry) => console.error(retry),
+      },
+      memory: 2 ** 30,
+      log,
+    });
+    this.front = new Front({
+      config,
+      manager: this.#manager,
+      counts: new RequestCounts(),
+      checkAccess: checkAccess(config),
+      starting: () => false,
+      metrics: async () => '',
+      marker,
+      version: '0',
+      log,
+    });
+  }
+
+  /** Brings a large model into memory, and out again; answers the milliseconds until it would have answered. */
+  async bring(large: LargeKind): Promise<number> {
+    const program = (this.#large[large] ??=
+      large === 'dense' ? await this.#onnx(LARGE_LAYERS) : this.#forest(LARGE_FOREST));
+    const begun = performance.now();
+    this.#wish(large, program);
+    (await this.#manager.acquire(large)).release();
+    const ms = performance.now() - begun;
+    this.#wishes.pop();
+    // It would stay warm for a rollback, unless it is deleted.
+    this.#manager.update({ models: this.#wishes, watched: [], gone: [] });
+    this.#manager.update({ models: this.#wishes, watched: [], gone: [large] });
+    return ms;
+  }
+
+  #wish(model: string, program: string): void {
+    this.#wishes.push({
+      modelId: model,
+      workspace: 'default',
+      model,
+      generation: ++this.#generation,
+      wanted: 1,
+      target: { versionId: model, version: 1, program, example: null, quarantine: null },
+      words: {},
+    });
+    this.#manager.update({ models: this.#wishes, watched: [], gone: [] });
+  }
+
+  #put(bytes: Uint8Array): string {
+    const hex = createHash('sha256').update(bytes).digest('hex');
+    writeFileSync(join(this.folder, hex), bytes);
+    return `sha256:${hex}`;
+  }
+
+  #forest(shape: Parameters<typeof forestModel>[0]): string {
+    const { program, weights } = forestModel(shape);
+    const stored = { ...program, weights: { size: weights.length, digest: this.#put(weights) } };
+    return this.#put(Buffer.from(JSON.stringify(stored)));
+  }
+
+  /** What the compile step makes of dense layers. */
+  async #onnx(layers: number[]): Promise<string> {
+    const bytes = denseModel(layers);
+    const digest = this.#put(bytes);
+    const outputFolder = mkdtempSync(join(this.folder, 'program-'));
+    const file = join(this.folder, digest.replace('sha256:', ''));
+    const { programFolder, reason } = await compile({
+      files: [{ path: 'model.onnx', file }],
+      outputFolder,
+    });
+    if (!programFolder) throw new Error(reason);
+    const text = readFileSync(join(programFolder, 'program.json'), 'utf8');
+    const program = JSON.parse(text) as Program;
+    const files = program.files.map((part) => ({ ...part, digest }));
+    return this.#put(Buffer.from(JSON.stringify({ ...program, files })));
+  }
 }
 
-function storedForest(put: (bytes: Uint8Array) => string): Program {
-  const { program, weights } = forestModel();
-  return { ...program, weights: { size: weights.length, digest: put(weights) } };
-}
-
-/** What the compile step makes of the layers. */
-async function storedOnnx(folder: string, put: (bytes: Uint8Array) => string): Promise<Program> {
-  const bytes = denseModel([16, 64, 64, 3]);
-  const file = join(folder, 'model.onnx');
-  writeFileSync(file, bytes);
-  const outputFolder = mkdtempSync(join(folder, 'program-'));
-  const { programFolder, reason } = await compile({
-    files: [{ path: 'model.onnx', file }],
-    outputFolder,
-  });
-  if (!programFolder) throw new Error(reason);
-  const program = JSON.parse(readFileSync(join(programFolder, 'program.json'), 'utf8')) as Program;
-  const files = program.files.map((part) => ({ ...part, digest: put(bytes) }));
-  return { ...program, files };
-}
+if (process.argv[1] === import.meta.filename) await main(process.argv[2] as ServerKind);
