@@ -56,15 +56,16 @@ export interface MetricJson {
 export class RequestCounts {
   readonly #counts = new Map<string, Counts>();
   #minute = Math.floor(Date.now() / MINUTE) * MINUTE;
+  #last: Counts | undefined;
   readonly #past: CountedMinute[] = [];
 
   /** @param status HTTP status of the answer; from 400 on it is an error */
   record(model: string, modelId: string, version: number, status: number, ms: number): void {
-    const key = `${modelId}/${version}`;
-    let counts = this.#counts.get(key);
-    if (!counts) {
-      counts = new Counts(modelId, version, model);
-      this.#counts.set(key, counts);
+    let counts = this.#last;
+    // Mostly it is the version that was asked last.
+    if (counts?.version !== version || counts.modelId !== modelId) {
+      counts = this.#of(modelId, version, model);
+      this.#last = counts;
     }
     counts.model = model;
     const now = Date.now();
@@ -74,6 +75,16 @@ export class RequestCounts {
     counts.ms += ms;
     const bucket = latencyBucket(ms);
     counts.buckets[bucket] = (counts.buckets[bucket] ?? 0) + 1;
+  }
+
+  #of(modelId: string, version: number, model: string): Counts {
+    const key = `${modelId}/${version}`;
+    let counts = this.#counts.get(key);
+    if (!counts) {
+      counts = new Counts(modelId, version, model);
+      this.#counts.set(key, counts);
+    }
+    return counts;
   }
 
   /** What was counted since the last call. */

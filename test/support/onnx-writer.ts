@@ -151,3 +151,11 @@ export function sequenceModel(type: number): Uint8Array {
     output('count', INT64, []),
   ]);
 }
+
+export function intsAttribute(name: string, numbers: number[]): Bytes {
+  return bytesField(5, [
+    ...bytesField(1, name),
+    ...numbers.flatMap((number) => varintField(8, number)),
+    ...varintField(20, 7),
+  ]);
+}
