@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import { readJsonExactly } from './exact-json.js';
-import { type DatabaseUse, sessionOptions } from './data-source.js';
+import { CONNECT_TIMEOUT, type DatabaseUse, sessionOptions } from './data-source.js';
 
 /** A statement that PostgreSQL parses and plans once a connection: one name, one text. */
 export interface Statement {
@@ -54,7 +54,7 @@ export function openPool(url: string, use: DatabaseUse = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: use.size ?? 4,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
     application_name: use.name ?? 'slipway',
     ...sessionOptions(use),
   });
