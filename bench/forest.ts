@@ -25,7 +25,7 @@ const SLICE = 50;
 /** One way to answer: gives the processor time (µs) of a call, averaged over a turn; null where it cannot. */
 type Way = (batch: number) => Promise<number | null>;
 
-const rounds = Number(process.argv[2] ?? 9);
+const rounds = Number(process.argv[2] ?? 7);
 const data = normals(11, ROWS);
 const folder = mkdtempSync(join(tmpdir(), 'slipway-forest-'));
 const rowsFile = join(folder, 'rows');

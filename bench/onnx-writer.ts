@@ -45,6 +45,48 @@ export function treeEnsembleModel(forest: Forest, nodes: ForestNodes): Uint8Arra
   ]);
 }
 
+/**
+ * Dense layers of the given sizes: MatMul, Add and Relu, the last one without Relu. `weight` makes the numbers. Input `x`
+ * `[N, sizes[0]]`, output `y` `[N, last]`.
+ */
+export function matMulModel(sizes: number[], weight: () => number): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const initializer = (name: string, dims: number[]): Uint8Array => {
+    const length = dims.reduce((product, dim) => product * dim, 1);
+    const raw = new Uint8Array(Float32Array.from({ length }, weight).buffer);
+    return message([
+      ...dims.map((dim) => integer(1, dim)),
+      integer(2, FLOAT),
+      text(8, name),
+      bytes(9, raw),
+    ]);
+  };
+  const node = (op: string, inputs: string[], output: string): Uint8Array =>
+    message([...inputs.map((name) => text(1, name)), text(2, output), text(4, op)]);
+  const layers = sizes.length - 1;
+  for (let i = 0; i < layers; i++) {
+    const [wide = 1, narrow = 1] = sizes.slice(i, i + 2);
+    const from = i === 0 ? 'x' : `h${i}`;
+    const last = i === layers - 1;
+    parts.push(bytes(5, initializer(`w${i}`, [wide, narrow])));
+    parts.push(bytes(5, initializer(`b${i}`, [narrow])));
+    parts.push(bytes(1, node('MatMul', [from, `w${i}`], `m${i}`)));
+    parts.push(bytes(1, node('Add', [`m${i}`, `b${i}`], last ? 'y' : `a${i}`)));
+    if (!last) parts.push(bytes(1, node('Relu', [`a${i}`], `h${i + 1}`)));
+  }
+  const graph = message([
+    ...parts,
+    text(2, 'dense'),
+    bytes(11, valueInfo('x', FLOAT, sizes[0] ?? 1)),
+    bytes(12, valueInfo('y', FLOAT, sizes.at(-1) ?? 1)),
+  ]);
+  return message([
+    integer(1, 8),
+    bytes(7, graph),
+    bytes(8, message([text(1, ''), integer(2, 17)])),
+  ]);
+}
+
 const FLOAT = 1;
 const DOUBLE = 11;
 

@@ -15,6 +15,14 @@ const PACKAGES = [
   'narwhals==2.29.0',
 ];
 
+/** The versions of some of the packages that {@link benchPython} installs. */
+export function packagesOf(...names: string[]): Record<string, string> {
+  const versions = PACKAGES.map((pin) => pin.split('=='));
+  return Object.fromEntries(
+    names.map((name) => [name, versions.find(([known]) => known === name)?.[1] ?? '?']),
+  );
+}
+
 /**
  * A Python with the tree libraries, in `.cache`, made at the first call.
  * @returns its path; or why there is none, for the report of what was left out

@@ -1,213 +1,172 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdtempSync, openSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { checkAccess, createLogger, readConfig } from '#platform';
-import { ModelManager, ProgramLoader, RequestCounts, RunMarker } from '#serving';
-import { Front } from '../apps/serving/front.js';
-import { stump } from '../test/support/served-models.js';
+import { printResult, spread } from './result.js';
+import { requestBodies } from './serving-models.js';
 
-// The predict path (decode, bind, batch, forest, encode) as a share of a bare node:http echo of the same bodies, both asked
-// in turns by one client process over keep-alive connections: `node dist/bench/serving.js [connections] [trees]`.
+// The predict path as a share of a bare node:http echo of the same bodies, both asked in turns by a client process over
+// keep-alive connections: a forest in the serving process, and an ONNX graph in its compartment. Where there are two
+// processors, the client has the one and the servers (with compartments) the other.
+//
+// Run: node dist/bench/serving.js [forest] [mlp]; CONNECTIONS=48, ROUNDS=15, PROFILE=1 writes *.cpuprofile of the servers.
 
-const [role = 'main', ...rest] = process.argv.slice(2);
-const connections = Number(process.env.CONNECTIONS ?? 48);
-const trees = Number(process.env.TREES ?? 100);
-const ROUNDS = 7;
-const WARM_UP = 1500;
-const ROUND = 1500;
-const FEATURES = 4;
+const connections = Number(process.env['CONNECTIONS'] ?? 48);
+const rounds = Number(process.env['ROUNDS'] ?? 15);
+const WARM_UP = 2000;
+const ROUND = 700;
 
-const body = JSON.stringify({
-  inputs: [{ name: 'X', shape: [1, FEATURES], datatype: 'FP32', data: [0.25, 1.5, 2.75, 3.5] }],
-});
+const CASES = {
+  forest: {
+    what: `predict, 100 trees, ${connections} connections, to a bare node:http echo`,
+    goal: '>= 0.80',
+    input: 'X',
+    features: 4,
+  },
+  mlp: {
+    what: `predict, ONNX MLP in its compartment, ${connections} connections, to a bare node:http echo`,
+    goal: '>= 0.65',
+    input: 'x',
+    features: 16,
+  },
+} as const;
 
-if (role === 'echo') listen(echo);
-else if (role === 'front') listen(await front());
-else if (role === 'client') client(Number(rest[0]));
-else await main();
+const [role, ...rest] = process.argv.slice(2);
+if (role === 'client') client(Number(rest[0]), rest[1] === 'mlp' ? 'mlp' : 'forest');
+else {
+  const chosen = (['forest', 'mlp'] as const).filter((kind) => process.argv.includes(kind));
+  for (const kind of chosen.length ? chosen : (['forest', 'mlp'] as const)) await bench(kind);
+}
 
-async function main(): Promise<void> {
-  const servers = await Promise.all([start('echo'), start('front')]);
-  const clients = await Promise.all(servers.map(({ port }) => start('client', String(port))));
-  // Requests a second, and the processor time (µs) that each costs the server: other work on the machine meets the latter less.
-  const ask = async (i: number, ms: number): Promise<[rate: number, cost: number]> => {
-    const before = await cpuOf(servers[i]?.child);
-    const rate = await rateOf(clients[i]?.child, ms);
-    return [rate, ((await cpuOf(servers[i]?.child)) - before) / ((rate * ms) / 1000)];
-  };
-  const rateOf = (child: ChildProcess | undefined, ms: number): Promise<number> => {
-    child?.send(ms);
-    return new Promise((resolve) =>
-      child?.once('message', (count: number) => resolve((count * 1000) / ms)),
-    );
-  };
-  for (const i of [0, 1]) await ask(i, WARM_UP);
-  const rates: number[] = [];
-  const costs: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const [bare, bareCost] = await ask(0, ROUND);
-    const [ours, ourCost] = await ask(1, ROUND);
-    rates.push(ours / bare);
-    costs.push(bareCost / ourCost);
-    console.log(
-      `echo ${bare.toFixed(0)}/s ${bareCost.toFixed(1)} µs   predict ${ours.toFixed(0)}/s ${ourCost.toFixed(1)} µs`,
-    );
+interface Side {
+  server: ChildProcess;
+  client: ChildProcess;
+}
+
+/** What one side did in one round. */
+interface Round {
+  /** Answers a second. */
+  rate: number;
+  /** Microseconds of the server's processor time for an answer. */
+  cost: number;
+  /** Bytes of an answer's body, on average. */
+  size: number;
+}
+
+async function bench(kind: keyof typeof CASES): Promise<void> {
+  const echo = await startSide('echo', kind);
+  const ours = await startSide(kind, kind);
+  for (const side of [echo, ours]) await run(side, WARM_UP);
+  const pairs: { echo: Round; ours: Round }[] = [];
+  for (let i = 0; i < rounds; i++) {
+    pairs.push({ echo: await run(echo, ROUND), ours: await run(ours, ROUND) });
   }
-  console.log(
-    `${connections} connections, ${trees} trees; echo = 1: requests a second ${spread(rates)}, processor time ${spread(costs)}`,
-  );
-  for (const { child } of [...servers, ...clients]) child.kill('SIGKILL');
-}
-
-function spread(ratios: number[]): string {
-  ratios.sort((a, b) => a - b);
-  const [low, middle, high] = [0, ROUNDS >> 1, ROUNDS - 1].map((i) => ratios[i]?.toFixed(2));
-  return `${middle} (${low} to ${high})`;
-}
-
-function cpuOf(child: ChildProcess | undefined): Promise<number> {
-  child?.send('cpu');
-  return new Promise((resolve) =>
-    child?.once('message', (microseconds: number) => resolve(microseconds)),
-  );
-}
-
-function start(...args: string[]): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(fileURLToPath(import.meta.url), args);
-  return new Promise((resolve) =>
-    child.once('message', (port: number) => resolve({ child, port })),
-  );
-}
-
-function listen(handler: RequestListener): void {
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage();
-    process.send?.(user + system);
+  for (const { server, client: asking } of [echo, ours]) {
+    asking.kill('SIGKILL');
+    server.send('end');
+  }
+  const { what, goal } = CASES[kind];
+  const middle = (side: 'echo' | 'ours', value: keyof Round): number =>
+    spread(pairs.map((pair) => pair[side][value])).ratio;
+  printResult({
+    what,
+    ...spread(pairs.map((pair) => pair.ours.rate / pair.echo.rate)),
+    parts: { 'echo req/s': middle('echo', 'rate'), 'predict req/s': middle('ours', 'rate') },
+    goal,
+    better: 'higher',
   });
-  const server = createServer({ keepAliveTimeout: 75_000, noDelay: true }, handler);
-  server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
-}
-
-/** Reads the same JSON and answers with as much. */
-function echo(...[request, response]: Parameters<RequestListener>): void {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const { inputs } = JSON.parse(
-      String(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)),
-    ) as {
-      inputs: { data: number[] }[];
-    };
-    const text = `{"model_name":"m","model_version":"1","outputs":[{"name":"predict","shape":[1],"datatype":"FP64","data":[${inputs[0]?.data[0]}]}]}`;
-    response.writeHead(200, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-    });
-    response.end(text);
-  });
-}
-
-async function front(): Promise<RequestListener> {
-  const config = readConfig({ ...process.env, LOG_LEVEL: 'error' });
-  const log = createLogger(config, 'bench');
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
-  const put = (bytes: Uint8Array): string => {
-    const hex = createHash('sha256').update(bytes).digest('hex');
-    writeFileSync(join(folder, hex), bytes);
-    return `sha256:${hex}`;
-  };
-  const { program, weights } = stump(1, { trees, features: FEATURES });
-  const stored = { ...program, weights: { size: weights.length, digest: put(weights) } };
-  const marker = new RunMarker(openSync(join(folder, 'mark'), 'w+'));
-  const nobody = async (): Promise<never> => {
-    throw new Error('nothing is looked up here');
-  };
-  const files = {
-    hold: async (digest: string) => join(folder, digest.replace('sha256:', '')),
-    release: () => undefined,
-    discard: async () => undefined,
-  };
-  const manager = new ModelManager({
-    loader: new ProgramLoader({
-      files,
-      compartments: { load: nobody },
-      marker,
-      timeout: 30_000,
-      log,
-    }),
-    resolver: { resolve: nobody },
-    observer: {
-      stateChanged: () => undefined,
-      stateGone: () => undefined,
-      watchChanged: () => undefined,
-      swapped: () => undefined,
-      loaded: () => undefined,
-      loadFailed: (_, retry) => console.error(retry),
+  printResult({
+    what: `${what}, by processor time`,
+    ...spread(pairs.map((pair) => pair.echo.cost / pair.ours.cost)),
+    parts: {
+      'echo µs/req': middle('echo', 'cost'),
+      'predict µs/req': middle('ours', 'cost'),
+      'echo answer bytes': middle('echo', 'size'),
+      'predict answer bytes': middle('ours', 'size'),
     },
-    memory: 2 ** 30,
-    log,
+    goal,
+    better: 'higher',
   });
-  const program_ = put(Buffer.from(JSON.stringify(stored)));
-  const target = { versionId: '1', version: 1, program: program_, example: null, quarantine: null };
-  manager.update({
-    models: [
-      {
-        modelId: '1',
-        workspace: 'default',
-        model: 'm',
-        generation: 1,
-        wanted: 1,
-        target,
-        words: {},
-      },
-    ],
-    watched: [],
-    gone: [],
-  });
-  (await manager.acquire('m')).release();
-  return new Front({
-    config,
-    manager,
-    counts: new RequestCounts(),
-    checkAccess: checkAccess(config),
-    starting: () => false,
-    metrics: async () => '',
-    marker,
-    version: '0',
-    log,
-  }).handle;
 }
 
-/** Keeps its connections busy while it is asked to, and tells how many answers came. */
-function client(port: number): void {
-  const request = Buffer.from(
-    `POST /v2/models/m/infer HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+async function run({ server, client: asking }: Side, ms: number): Promise<Round> {
+  const before = await ask<number>(server, 'cpu');
+  const { count, bytes } = await ask<{ count: number; bytes: number }>(asking, ms);
+  const used = (await ask<number>(server, 'cpu')) - before;
+  return { rate: (count * 1000) / ms, cost: used / count, size: bytes / count };
+}
+
+async function startSide(server: string, kind: keyof typeof CASES): Promise<Side> {
+  const profile = process.env['PROFILE'] ? ['--cpu-prof', '--cpu-prof-interval=200'] : [];
+  const script = fileURLToPath(new URL('./serving-servers.js', import.meta.url));
+  const { child, said: port } = await start(script, [server], profile);
+  pin(child, 1);
+  for (const pid of await ask<number[]>(child, 'children')) pin({ pid }, 1);
+  const asking = await start(fileURLToPath(import.meta.url), ['client', String(port), kind], []);
+  pin(asking.child, 0);
+  return { server: child, client: asking.child };
+}
+
+/** All threads of a process to one processor, where there is another one and Linux's `taskset`. */
+function pin({ pid }: { pid?: number | undefined }, processor: number): void {
+  if (availableParallelism() < 2 || pid === undefined) return;
+  spawnSync('taskset', ['-a', '-c', '-p', String(processor), String(pid)], { stdio: 'ignore' });
+}
+
+function start(
+  script: string,
+  args: string[],
+  execArgv: string[],
+): Promise<{ child: ChildProcess; said: number }> {
+  const child = fork(script, args, { execArgv });
+  return new Promise((resolve, reject) => {
+    child.once('message', (said: number) => resolve({ child, said }));
+    child.once('exit', (code) => reject(new Error(`${script} ended with code ${code}`)));
+  });
+}
+
+function ask<T>(child: ChildProcess, message: string | number): Promise<T> {
+  return new Promise((resolve) => {
+    child.once('message', (answer) => resolve(answer as T));
+    child.send(message);
+  });
+}
+
+/** Keeps its connections busy while it is asked to, and tells how many answers came, and the bytes of their bodies. */
+function client(port: number, kind: keyof typeof CASES): void {
+  const { input, features } = CASES[kind];
+  const requests = requestBodies(input, features).map((body) =>
+    Buffer.from(
+      `POST /v2/models/m/infer HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    ),
   );
   let going = false;
   let count = 0;
+  let bytes = 0;
+  let next = 0;
+  const send = (socket: ReturnType<typeof connect>): void => {
+    const request = requests[next++ % requests.length];
+    if (request) socket.write(request);
+  };
   const sockets = Array.from({ length: connections }, () => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     socket.on('data', (chunk: Buffer) => {
       // Answers are small and come in one piece; anything but a 200 ends the measurement.
       if (chunk[9] !== 0x32) throw new Error(chunk.toString());
       count++;
-      if (going) socket.write(request);
+      if ((count & 63) === 0) bytes += 64 * (chunk.length - chunk.indexOf('\r\n\r\n') - 4);
+      if (going) send(socket);
     });
     return socket;
   });
   process.on('message', (ms: number) => {
     going = true;
-    count = 0;
-    for (const socket of sockets) socket.write(request);
+    count = bytes = 0;
+    for (const socket of sockets) send(socket);
     setTimeout(() => {
       going = false;
-      const counted = count;
-      setTimeout(() => process.send?.(counted), 100);
+      // The last answers are still on their way, and cost the server as well.
+      setTimeout(() => process.send?.({ count, bytes }), 50);
     }, ms);
   });
   process.send?.(0);

@@ -1,6 +1,5 @@
 import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiParam, ApiTags, ApiOperation } from '@nestjs/swagger';
-import archiver from 'archiver';
 import type { Request, Response } from 'express';
 import { BlobService } from '#artifacts';
 import { DomainError } from '#platform';
@@ -76,6 +75,8 @@ export class FilesController {
       response.end();
       return;
     }
+    // Seldom needed, and large.
+    const { default: archiver } = await import('archiver');
     const archive = archiver(format, format === 'zip' ? { store: true, forceZip64: false } : {});
     // An archive cut short must not look complete: the connection is broken off instead.
     archive.on('error', (error) => response.destroy(error));

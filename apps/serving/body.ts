@@ -3,6 +3,13 @@ import { DomainError } from '#platform';
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
+export interface BodyReceiver {
+  received(body: Buffer): void;
+  refused(error: DomainError): void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
 /** Collects request bodies within a bound for each, and one for all that wait at a time. */
 export class BodyCollector {
   #held = 0;
@@ -37,42 +44,24 @@ export class BodyCollector {
   }
 
   /**
-   * Reads the body. Of `done` and `failed` one is called, or neither where the client goes away; the body counts as held until
-   * `release` is called (more than once does no harm).
+   * Reads the body. Of the receiver one method is called, or neither where the client goes away; the body counts as held
+   * until it is released (more than once does no harm).
    */
-  collect(
-    request: IncomingMessage,
-    done: (body: Buffer) => void,
-    failed: (error: DomainError) => void,
-  ): () => void {
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
-    let size = 0;
-    const release = (): void => {
-      this.#held -= size;
-      size = 0;
-    };
-    const refuse = (error: DomainError): void => {
-      release();
-      request.off('data', data).off('end', end);
-      // What is left is read and dropped, so that the sender gets to read the refusal.
-      request.resume();
-      failed(error);
-    };
-    const data = (chunk: Buffer): void => {
-      size += chunk.length;
-      this.#held += chunk.length;
-      if (size > this.limit) return refuse(this.#tooLarge(`more than ${this.limit} bytes`));
-      if (this.#held > this.heldLimit) {
-        const message = 'Too many large requests at a time. Try again.';
-        return refuse(new DomainError('UNAVAILABLE', message, { retryAfter: 1 }));
-      }
-      if (!first) first = chunk;
-      else (more ??= [first]).push(chunk);
-    };
-    const end = (): void => done(more ? Buffer.concat(more) : (first ?? Buffer.alloc(0)));
-    request.on('data', data).on('end', end);
-    return release;
+  collect(request: IncomingMessage, receiver: BodyReceiver): { release(): void } {
+    return new Body(this, request, receiver);
+  }
+
+  /** Counts bytes that have come; what is wrong with having them. `size` is that of their body so far. */
+  hold(count: number, size: number): DomainError | undefined {
+    this.#held += count;
+    if (size > this.limit) return this.#tooLarge(`more than ${this.limit} bytes`);
+    if (this.#held <= this.heldLimit) return undefined;
+    const message = 'Too many large requests at a time. Try again.';
+    return new DomainError('UNAVAILABLE', message, { retryAfter: 1 });
+  }
+
+  release(count: number): void {
+    this.#held -= count;
   }
 
   #tooLarge(what: string): DomainError {
@@ -80,5 +69,44 @@ export class BodyCollector {
       'PAYLOAD_TOO_LARGE',
       `The body has ${what}; MAX_BODY allows ${this.limit}. Split the request into several.`,
     );
+  }
+}
+
+class Body {
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #size = 0;
+
+  constructor(
+    private readonly collector: BodyCollector,
+    private readonly request: IncomingMessage,
+    private readonly receiver: BodyReceiver,
+  ) {
+    request.on('data', this.#data).on('end', this.#end);
+  }
+
+  release(): void {
+    this.collector.release(this.#size);
+    this.#size = 0;
+  }
+
+  readonly #data = (chunk: Buffer): void => {
+    this.#size += chunk.length;
+    const error = this.collector.hold(chunk.length, this.#size);
+    if (error) return this.#refuse(error);
+    if (!this.#first) this.#first = chunk;
+    else (this.#more ??= [this.#first]).push(chunk);
+  };
+
+  readonly #end = (): void => {
+    this.receiver.received(this.#more ? Buffer.concat(this.#more) : (this.#first ?? NOTHING));
+  };
+
+  #refuse(error: DomainError): void {
+    this.release();
+    this.request.off('data', this.#data).off('end', this.#end);
+    // What is left is read and dropped, so that the sender gets to read the refusal.
+    this.request.resume();
+    this.receiver.refused(error);
   }
 }

@@ -13,7 +13,14 @@ import {
   METRICS_TYPE,
   spanIn,
 } from '#platform';
-import { bindOutputs, ProgramError, showInputs, type Signature, type Tensor } from '#program';
+import {
+  bindOutputs,
+  ProgramError,
+  type RowRange,
+  showInputs,
+  type Signature,
+  type Tensor,
+} from '#program';
 import {
   CodecError,
   decodeInferRequest,
@@ -27,7 +34,7 @@ import {
 } from '#protocols';
 import type { LoadedVersion, ModelManager, RequestCounts, RunMarker } from '#serving';
 import { BodyCollector } from './body.js';
-import { Exchange } from './exchange.js';
+import { Exchange, type ExchangeOwner } from './exchange.js';
 import { FailureLog } from './failure-log.js';
 import { readPath, routeOf, type Target } from './request-path.js';
 
@@ -84,7 +91,7 @@ export class Front {
   /** The listener of the HTTP server. */
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     this.active++;
-    const exchange = new Exchange(request, response, this.#idOf(request), this.#ended);
+    const exchange = new Exchange(request, response, this.#idOf(request), this.#owner);
     exchange.answering = this.#options.version;
     exchange.closing = this.draining;
     try {
@@ -206,11 +213,10 @@ export class Front {
     const refusal = this.#bodies.check(request);
     if (refusal) throw refusal;
     if (exchange.expectsContinue) exchange.response.writeContinue();
-    exchange.releaseBody = this.#bodies.collect(
-      request,
-      (body) => this.#predict(exchange, target, body),
-      (error) => this.#fail(exchange, error),
-    );
+    exchange.body = this.#bodies.collect(request, {
+      received: (body) => this.#predict(exchange, target, body),
+      refused: (error) => this.#fail(exchange, error),
+    });
   }
 
   #predict(exchange: Exchange, target: ModelTarget, body: Buffer): void {
@@ -233,38 +239,28 @@ export class Front {
     try {
       if (large) marker?.coding(body.length / SLOWEST_BYTES_PER_MS);
       const { id, inputs, outputs } = decodeInferRequest(body, this.#limits);
-      const bound = version.program.bind(inputs, config.MAX_ROWS);
-      const names = bindOutputs(version.program, outputs?.map(nameOf));
-      version.batcher.submit({
-        inputs: bound,
-        rows: bound[0]?.shape[0] ?? 1,
-        outputs: names,
-        deadline: Date.now() + config.PREDICT_TIMEOUT,
-        gone: () => exchange.ended,
-        done: (tensors) => this.#answer(exchange, model, version.version, id, tensors),
-        failed: (error) => this.#fail(exchange, error, version.program.signature),
-      });
+      exchange.bodyId = id;
+      exchange.inputs = version.program.bind(inputs, config.MAX_ROWS);
+      exchange.rows = exchange.inputs[0]?.shape[0] ?? 1;
+      exchange.outputs = bindOutputs(version.program, outputs?.map(nameOf));
+      exchange.deadline = Date.now() + config.PREDICT_TIMEOUT;
+      version.batcher.submit(exchange);
     } catch (error) {
-      this.#fail(exchange, error, version.program.signature);
+      this.#fail(exchange, error);
     } finally {
       if (large) marker?.end();
     }
   }
 
-  #answer(
-    exchange: Exchange,
-    modelName: string,
-    modelVersion: number,
-    id: string | undefined,
-    outputs: Tensor[],
-  ): void {
+  #answer(exchange: Exchange, outputs: Tensor[], rows: RowRange | undefined): void {
     if (exchange.ended) return;
-    let elements = 0;
-    for (const output of outputs) elements += output.data.length;
+    const elements = elementsOf(outputs, rows);
     const { marker } = this.#options;
     if (elements > LARGE_ANSWER) marker?.coding(elements / SLOWEST_ELEMENTS_PER_MS);
     try {
-      exchange.send(200, encodeInferResponse({ modelName, modelVersion, id, outputs }));
+      const { model: modelName, version, bodyId: id } = exchange;
+      const modelVersion = version?.version ?? 0;
+      exchange.send(200, encodeInferResponse({ modelName, modelVersion, id, outputs, rows }));
     } catch (error) {
       this.#fail(exchange, error);
     } finally {
@@ -272,9 +268,9 @@ export class Front {
     }
   }
 
-  #fail(exchange: Exchange, cause: unknown, signature?: Signature): void {
+  #fail(exchange: Exchange, cause: unknown): void {
     if (exchange.ended) return;
-    const error = expected(cause, signature);
+    const error = expected(cause, exchange.version?.program.signature);
     const problem = problemOf(error, exchange.id);
     if (problem.status >= 500) {
       const fields = logged(exchange, problem.status);
@@ -286,22 +282,22 @@ export class Front {
     exchange.send(problem.status, documentOf(problem), undefined, Object.entries(headers).flat());
   }
 
-  readonly #ended = (exchange: Exchange, status: number): void => {
-    this.active--;
-    if (this.#logsAll) this.#options.log.debug(logged(exchange, status), 'request');
-    const { version, model } = exchange;
-    if (!version) {
-      if (status >= 400 && exchange.request.method === 'POST') this.#options.counts.refuse(status);
-      return;
-    }
-    version.release();
-    this.#options.counts.record(
-      model,
-      version.modelId,
-      version.version,
-      status,
-      performance.now() - exchange.begun,
-    );
+  readonly #owner: ExchangeOwner = {
+    ran: (exchange, outputs, rows) => this.#answer(exchange, outputs, rows),
+    failed: (exchange, error) => this.#fail(exchange, error),
+    ended: (exchange, status) => {
+      this.active--;
+      if (this.#logsAll) this.#options.log.debug(logged(exchange, status), 'request');
+      const { version, model, begun } = exchange;
+      const { counts } = this.#options;
+      if (!version) {
+        if (status >= 400 && exchange.request.method === 'POST') counts.refuse(status);
+        return;
+      }
+      version.release();
+      const { modelId, version: number } = version;
+      counts.record(model, modelId, number, status, performance.now() - begun);
+    },
   };
 }
 
@@ -325,6 +321,14 @@ function logged(exchange: Exchange, status: number): object {
 /** A problem document as V2 clients expect it. */
 function documentOf(problem: ProblemDocument): string {
   return JSON.stringify({ ...problem, error: problem.detail });
+}
+
+function elementsOf(outputs: Tensor[], rows: RowRange | undefined): number {
+  let elements = 0;
+  for (const { data, shape } of outputs) {
+    elements += rows ? (data.length / (shape[0] || 1)) * rows.count : data.length;
+  }
+  return elements;
 }
 
 function nameOf({ name }: { name: string }): string {

@@ -171,8 +171,8 @@ class StagedFile implements Staging {
     // Nothing is opened for no bytes: after a crash in a commit the file may be at its place as a blob already.
     let file: FileHandle | undefined;
     let syncing: Promise<void> = Promise.resolve();
+    let writer: GatheringWriter | undefined;
     try {
-      let writer: GatheringWriter | undefined;
       let checked = this.size;
       for await (const chunk of content) {
         file ??= await reachable(() => this.openAtEnd());
@@ -189,6 +189,7 @@ class StagedFile implements Staging {
       await syncing;
       if (writer) this.size = writer.written;
     } finally {
+      await writer?.settled();
       await syncing.catch(() => undefined);
       await file?.close();
     }
@@ -284,31 +285,56 @@ class StagedFile implements Staging {
   }
 }
 
-/** Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. */
+/**
+ * Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. One write is under way while the
+ * chunks of the next one come and are hashed.
+ */
 class GatheringWriter {
   private chunks: Buffer[] = [];
   private gathered = 0;
+  private writing: Promise<void> = Promise.resolve();
 
-  /** @param written the offset in the file where the next byte goes */
+  /** @param written the offset in the file where the next byte goes; all before it are written */
   constructor(
     private readonly file: FileHandle,
     public written: number,
   ) {}
 
+  /** Takes a chunk. @throws what this write or the one before it failed with */
   async write(chunk: Buffer): Promise<void> {
     this.chunks.push(chunk);
     this.gathered += chunk.length;
-    if (this.gathered >= CHUNK_SIZE) await this.flush();
+    if (this.gathered < CHUNK_SIZE) return;
+    await this.writing;
+    this.begin();
   }
 
+  /** Resolves when all is written. */
   async flush(): Promise<void> {
-    let chunks = this.chunks;
+    await this.writing;
+    this.begin();
+    await this.writing;
+  }
+
+  /** Resolves when nothing is under way, however it went. */
+  async settled(): Promise<void> {
+    await this.writing.catch(() => undefined);
+  }
+
+  private begin(): void {
+    const { chunks } = this;
     this.chunks = [];
     this.gathered = 0;
-    while (chunks.length > 0) {
-      const { bytesWritten } = await this.file.writev(chunks, this.written);
+    this.writing = this.writeAll(chunks);
+    this.writing.catch(() => undefined);
+  }
+
+  private async writeAll(chunks: Buffer[]): Promise<void> {
+    let rest = chunks;
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.file.writev(rest, this.written);
       this.written += bytesWritten;
-      chunks = after(chunks, bytesWritten);
+      rest = after(rest, bytesWritten);
     }
   }
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
+import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, S3Error } from 'minio';
+import type * as Minio from 'minio';
 import { DomainError, hideSecrets } from '#platform';
 import type { ByteRange } from './artifact-store.js';
 
@@ -27,6 +28,13 @@ export interface S3Multipart {
   uploadId: string;
 }
 
+const load = createRequire(import.meta.url);
+
+/** Loaded by the first bucket: whoever keeps blobs in a folder starts sooner, and smaller, without it. */
+function minio(): typeof Minio {
+  return load('minio') as typeof Minio;
+}
+
 /** Milliseconds to wait for an answer, and for a connection or a stuck write. Callers are promised a failure within 10 s. */
 const SILENCE = 8_000;
 const STANDSTILL = 4_500;
@@ -41,11 +49,12 @@ const RETRY_WITHIN = 4_000;
  * store stumbles (5xx, a reset connection); every failure that is left is `UNAVAILABLE` with its reason.
  */
 export class S3Bucket {
-  private readonly client: Client;
-  private readonly patientClient: Client;
+  private readonly client: Minio.Client;
+  private readonly patientClient: Minio.Client;
   private readonly name: string;
 
   constructor(settings: S3Settings) {
+    const { Client } = minio();
     const region = settings.region ?? 'us-east-1';
     const endpoint = new URL(settings.endpoint ?? `https://s3.${region}.amazonaws.com`);
     const secure = endpoint.protocol === 'https:';
@@ -234,7 +243,7 @@ export class S3Bucket {
   }
 
   /** Waits long for one answer, but no longer than the store answers anything at all. */
-  private async patiently(act: (client: Client) => Promise<unknown>): Promise<void> {
+  private async patiently(act: (client: Minio.Client) => Promise<unknown>): Promise<void> {
     const done = new AbortController();
     const watch = async (): Promise<void> => {
       while (!done.signal.aborted) {
@@ -303,7 +312,7 @@ const passingCodes = new Set([
 
 /** Whether the same request may well succeed a moment later. */
 function isPassing(code: string, error: unknown): boolean {
-  if (error instanceof S3Error) return passingCodes.has(code);
+  if (error instanceof minio().S3Error) return passingCodes.has(code);
   if (['ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'EAI_AGAIN'].includes(code)) return true;
   return error instanceof Error && error.message.includes('Retryable HTTP status');
 }

@@ -4,7 +4,7 @@ import type { Tensor, TensorData } from './tensor.js';
 
 /**
  * Joins bound requests of one rowwise program along the first dimension: `requests[r][i]` is input i of request r, all with
- * the same names, dtypes and rows of the same shape. Answers one request.
+ * the same names, dtypes and rows of the same shape. Answers one request, whose tensors have the parameters of the first.
  */
 export function concatRows(requests: Tensor[][]): Tensor[] {
   const [first, ...others] = requests;
@@ -14,25 +14,42 @@ export function concatRows(requests: Tensor[][]): Tensor[] {
   );
 }
 
+/** A part of tensors that answer several requests at once. */
+export interface RowRange {
+  from: number;
+  count: number;
+}
+
 /**
  * Cuts the answers to a joined request: `counts[r]` rows for request r. The pieces share memory with the answers. Throws
  * ProgramError where an answer does not have the rows that were asked, which a rowwise program does not do.
  */
 export function splitRows(outputs: Tensor[], counts: number[]): Tensor[][] {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  const wrong = outputs.find((output) => output.shape[0] !== total);
-  if (wrong) {
+  let total = 0;
+  for (const count of counts) total += count;
+  checkRows(outputs, total);
+  let from = 0;
+  return counts.map((count) => {
+    const part = takeRows(outputs, { from, count });
+    from += count;
+    return part;
+  });
+}
+
+/** Throws ProgramError where a tensor has another number of rows. */
+export function checkRows(outputs: Tensor[], total: number): void {
+  for (const { name, shape } of outputs) {
+    if (shape[0] === total) continue;
     throw new ProgramError(
       'INVALID_PROGRAM',
-      `output "${wrong.name}" has shape [${wrong.shape.join(', ')}] where ${total} rows were asked`,
+      `output "${name}" has shape [${shape.join(', ')}] where ${total} rows were asked`,
     );
   }
-  let start = 0;
-  return counts.map((count) => {
-    const from = start;
-    start += count;
-    return outputs.map((output) => rowsOf(output, from, count));
-  });
+}
+
+/** Some rows of tensors, which share memory with them. */
+export function takeRows(tensors: Tensor[], { from, count }: RowRange): Tensor[] {
+  return tensors.map((tensor) => rowsOf(tensor, from, count));
 }
 
 function sameKind(expected: Tensor, tensor: Tensor | undefined): Tensor {
@@ -48,7 +65,7 @@ function sameKind(expected: Tensor, tensor: Tensor | undefined): Tensor {
 function concatTensors(tensors: Tensor[]): Tensor {
   const [first] = tensors;
   if (!first) return { name: '', dtype: 'FP32', shape: [0], data: new Float32Array(0) };
-  const { name, dtype, shape } = first;
+  const { name, dtype, shape, parameters } = first;
   let rows = 0;
   let length = 0;
   for (const tensor of tensors) {
@@ -61,7 +78,9 @@ function concatTensors(tensors: Tensor[]): Tensor {
     copyInto(data, tensor.data, at);
     at += tensor.data.length;
   }
-  return { name, dtype, shape: [rows, ...shape.slice(1)], data };
+  const joined: Tensor = { name, dtype, shape: [rows, ...shape.slice(1)], data };
+  if (parameters) joined.parameters = parameters;
+  return joined;
 }
 
 /** Copies `source` to `at`; the arrays are of one kind, which `sameKind` saw to. */

@@ -1,4 +1,4 @@
-import { elementCount, fromBfloat16, fromFloat16, holdsDType } from './dtype.js';
+import { fromBfloat16, fromFloat16, holdsDType } from './dtype.js';
 import { ProgramError } from './program-error.js';
 import type { Program, TableBinding } from './program.js';
 import type { Signature, Tensor, TensorSpec } from './tensor.js';
@@ -21,7 +21,10 @@ export interface BindLimits {
  */
 export function bindInputs(program: Bindable, tensors: Tensor[], limits: BindLimits): Tensor[] {
   const { binding, signature } = program;
-  for (const [i, tensor] of tensors.entries()) checkTensor(tensor, i, signature);
+  for (let i = 0; i < tensors.length; i++) {
+    const tensor = tensors[i];
+    if (tensor) checkTensor(tensor, i, signature);
+  }
   return binding.kind === 'tensors'
     ? bindTensors(signature, tensors, limits)
     : bindTable(signature, binding, tensors, limits);
@@ -81,10 +84,15 @@ function showSpec({ name, dtype, shape, sequence, optional, anyShape }: TensorSp
 /** What holds for every tensor, whatever the program. */
 function checkTensor(tensor: Tensor, at: number, signature: Signature): void {
   const { name, dtype, shape, data } = tensor;
-  if (!shape.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0)) {
-    refuse(at, 'shape', `The shape of "${name}" must be of integers from 0.`, signature);
+  let count = 1;
+  for (let i = 0; i < shape.length; i++) {
+    const dimension = shape[i] ?? -1;
+    if (!Number.isSafeInteger(dimension) || dimension < 0) {
+      refuse(at, 'shape', `The shape of "${name}" must be of integers from 0.`, signature);
+    }
+    count *= dimension;
   }
-  if (!holdsDType(data, dtype) || elementCount(shape) !== data.length) {
+  if (!holdsDType(data, dtype) || count !== data.length) {
     refuse(
       at,
       'data',
@@ -104,6 +112,7 @@ function checkRows(rows: number, at: number, name: string, { maxRows }: BindLimi
 }
 
 function bindTensors(signature: Signature, tensors: Tensor[], limits: BindLimits): Tensor[] {
+  if (areBound(signature, tensors, limits)) return tensors;
   const used = new Set<number>();
   const bound = signature.inputs.flatMap((spec) => {
     const items = spec.sequence ? sequenceItems(spec, tensors) : [indexOf(spec.name, tensors)];
@@ -122,6 +131,26 @@ function bindTensors(signature: Signature, tensors: Tensor[], limits: BindLimits
   });
   checkAllUsed(tensors, used, signature);
   return bound;
+}
+
+/** A quick look: whether the tensors are just the inputs, in their order, with nothing to say about any. */
+function areBound({ inputs }: Signature, tensors: Tensor[], { maxRows }: BindLimits): boolean {
+  if (inputs.length !== tensors.length) return false;
+  for (let i = 0; i < inputs.length; i++) {
+    const [spec, tensor] = [inputs[i], tensors[i]];
+    if (!spec || !tensor || spec.name !== tensor.name || spec.dtype !== tensor.dtype) return false;
+    if (spec.sequence || spec.anyShape || spec.shape.length !== tensor.shape.length) return false;
+    for (let k = 0; k < spec.shape.length; k++) {
+      const dimension = spec.shape[k];
+      if (
+        dimension === -1
+          ? k === 0 && (tensor.shape[0] ?? 0) > maxRows
+          : dimension !== tensor.shape[k]
+      )
+        return false;
+    }
+  }
+  return true;
 }
 
 function indexOf(name: string, tensors: Tensor[]): number | undefined {

@@ -37,12 +37,20 @@ const KIND = { plain: 0, zero: 1, categorical: 2 } as const;
 /** Bits of a node's meta in the kernel. */
 const META = { missingRight: 1, zeroMissing: 2, categorical: 4 } as const;
 
-/** Checks the trees and lays them out as `assembly/forest-kernel.ts` says. Throws ProgramError (INVALID_PROGRAM). */
-export function packForest(
+/** Nodes that are packed between two looks at the clock. */
+const NODES_AT_ONCE = 2048;
+/** A thread that packs answers others as well: after so many milliseconds it lets them. */
+const SLICE = 4;
+
+/**
+ * Checks the trees and lays them out as `assembly/forest-kernel.ts` says, in slices of some milliseconds. Throws
+ * ProgramError (INVALID_PROGRAM).
+ */
+export async function packForest(
   forest: Forest,
   reader: WeightsReader,
   options: PackOptions,
-): PackedForest {
+): Promise<PackedForest> {
   const arrays = readForestArrays(forest, reader, options.pointer);
   const map = mapMemory(forest, arrays, options);
   if (map.end > MOST_BYTES) {
@@ -54,7 +62,7 @@ export function packForest(
   const pages = Math.ceil(map.end / PAGE);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const packer = new TreePacker(forest, arrays, map, memory.buffer, options.pointer);
-  packer.pack();
+  await inSlices(packer.pack());
   writeTables(forest, arrays, map, memory.buffer, packer);
   writeLayout(forest, arrays, map, memory.buffer, packer);
   const Input = forest.inputDtype === 'FP32' ? Float32Array : Float64Array;
@@ -71,6 +79,15 @@ export function packForest(
       options.withLeaves ? block * forest.trees : 0,
     ),
   };
+}
+
+async function inSlices(work: Iterable<void>): Promise<void> {
+  let begun = performance.now();
+  for (const _ of work) {
+    if (performance.now() - begun < SLICE) continue;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    begun = performance.now();
+  }
 }
 
 /** Where everything lies. */
@@ -124,6 +141,7 @@ class TreePacker {
   private readonly floats: Float32Array | Float64Array;
   private readonly visited: Uint8Array;
   private slot = 0;
+  private packed = 0;
 
   constructor(
     private readonly forest: Forest,
@@ -140,17 +158,19 @@ class TreePacker {
     this.visited = new Uint8Array(arrays.features.length);
   }
 
-  pack(): void {
-    for (let tree = 0; tree < this.forest.trees; tree++) this.packTree(tree);
+  /** Stops now and then. */
+  *pack(): Generator<void> {
+    for (let tree = 0; tree < this.forest.trees; tree++) yield* this.packTree(tree);
   }
 
-  private packTree(tree: number): void {
+  private *packTree(tree: number): Generator<void> {
     const { starts, left, right, features } = this.arrays;
     const first = starts[tree] ?? 0;
     const queue = [{ node: first, slot: this.slot, depth: 0 }];
     this.words[this.map.roots / 4 + tree] = this.addressOf(this.slot);
     this.slot += 2;
     for (const { node, slot, depth } of queue) {
+      if (++this.packed % NODES_AT_ONCE === 0) yield;
       this.visit(node, tree);
       if (features[node] === -1) {
         this.writeLeaf(node, slot);

@@ -36,7 +36,7 @@ export async function loadForest(
   reader: WeightsReader,
   { pointer, withLeaves }: { pointer: string; withLeaves: boolean },
 ): Promise<LoadedForest> {
-  const packed = packForest(forest, reader, { pointer, withLeaves });
+  const packed = await packForest(forest, reader, { pointer, withLeaves });
   const instance = await WebAssembly.instantiate(await kernelModule(), {
     env: { memory: packed.memory },
   });

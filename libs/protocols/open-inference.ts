@@ -1,4 +1,4 @@
-import type { Tensor } from '#program';
+import type { RowRange, Tensor } from '#program';
 import { CodecError, excerpt } from './codec-error.js';
 import { hasLongNumbers, parseExact, parseJson, textOf } from './json-text.js';
 import { isObject, readTensors, type TensorLimits } from './tensor-reader.js';
@@ -29,6 +29,8 @@ export interface InferResponse {
   id?: string | undefined;
   parameters?: Record<string, unknown>;
   outputs: readonly Tensor[];
+  /** The rows of the outputs that are the answer; absent: all. */
+  rows?: RowRange | undefined;
 }
 
 /**
@@ -69,7 +71,7 @@ export function encodeInferResponse(response: InferResponse): string {
   if (response.parameters !== undefined) {
     text += `,"parameters":${JSON.stringify(response.parameters)}`;
   }
-  return `${text},"outputs":${writeTensors(response.outputs)}}`;
+  return `${text},"outputs":${writeTensors(response.outputs, response.rows)}}`;
 }
 
 /** Whether a tensor says that it has 64-bit integers; looks at nothing else, and trusts nothing. */

@@ -1,19 +1,19 @@
-import { fromBfloat16, fromFloat16, type Tensor } from '#program';
+import { fromBfloat16, fromFloat16, type RowRange, takeRows, type Tensor } from '#program';
 import { shortestFloat32 } from './float32-text.js';
 
 type BytesElement = string | Uint8Array | null;
 
 /**
  * V2 tensors as JSON text: floats read back to the same value, NaN and the infinities are strings, 64-bit integers have all
- * their digits, BYTES that are not UTF-8 are base64.
+ * their digits, BYTES that are not UTF-8 are base64. `rows`: only these of each.
  */
-export function writeTensors(tensors: readonly Tensor[]): string {
+export function writeTensors(tensors: readonly Tensor[], rows?: RowRange): string {
   let text = '[';
   for (let i = 0; i < tensors.length; i++) {
     const tensor = tensors[i];
     if (tensor === undefined) continue;
     if (i > 0) text += ',';
-    text += writeTensor(tensor);
+    text += rows ? writeRows(tensor, rows) : writeTensor(tensor);
   }
   return `${text}]`;
 }
@@ -40,6 +40,36 @@ export function needsBase64({ dtype, data, parameters }: Tensor): boolean {
   if (dtype !== 'BYTES') return false;
   if (parameters?.['content_type'] === 'base64') return true;
   return Array.isArray(data) && data.some((element) => element instanceof Uint8Array);
+}
+
+/** The same as `writeTensor` of `takeRows`, without the views that it makes where the numbers are floats. */
+function writeRows(tensor: Tensor, rows: RowRange): string {
+  const { name, dtype, shape, data, parameters } = tensor;
+  const isFloat32 = data instanceof Float32Array;
+  if (!(isFloat32 || data instanceof Float64Array) || parameters) {
+    const [part] = takeRows([tensor], rows);
+    return part ? writeTensor(part) : '';
+  }
+  const { from, count } = rows;
+  let size = 1;
+  let text = `{"name":${quote(name)},"shape":[${count}`;
+  for (let i = 1; i < shape.length; i++) {
+    const dimension = shape[i] ?? 1;
+    size *= dimension;
+    text += `,${dimension}`;
+  }
+  const end = (from + count) * size;
+  if (end - from * size > SHORT) {
+    const part = data.subarray(from * size, end);
+    text += `],"datatype":"${dtype}","data":[${joinFloats(part, isFloat32 ? shortestFloat32 : asIs)}]}`;
+    return text;
+  }
+  text += `],"datatype":"${dtype}","data":[`;
+  for (let i = from * size; i < end; i++) {
+    if (i > from * size) text += ',';
+    text += floatText(data[i] ?? NaN, isFloat32 ? shortestFloat32 : asIs);
+  }
+  return `${text}]}`;
 }
 
 function writeTensor(tensor: Tensor): string {

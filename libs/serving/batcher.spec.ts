@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { DomainError } from '#platform';
-import { concatRows, splitRows, type Tensor } from '#program';
+import { takeRows, type Tensor } from '#program';
 import fc from 'fast-check';
 import { Batcher, type BatchTarget, type Job } from './batcher.js';
 
@@ -36,17 +36,17 @@ class Target implements BatchTarget {
 }
 
 const batcherOf = (target: BatchTarget, maxQueued?: number) =>
-  new Batcher(target, { concatRows, splitRows, ...(maxQueued && { maxQueued }) });
+  new Batcher(target, maxQueued ? { maxQueued } : {});
 
 function ask(batcher: Batcher, input: Tensor, given: Partial<Job> = {}): Promise<Tensor[]> {
-  return new Promise((done, failed) => {
+  return new Promise((resolve, failed) => {
     batcher.submit({
       inputs: [input],
       rows: input.shape[0] ?? 1,
       outputs: ['y'],
       deadline: Date.now() + 5000,
       gone: () => false,
-      done,
+      done: (outputs, rows) => resolve(rows ? takeRows(outputs, rows) : outputs),
       failed,
       ...given,
     });

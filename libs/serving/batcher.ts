@@ -1,5 +1,5 @@
 import { DomainError } from '#platform';
-import type { Tensor } from '#program';
+import { checkRows, concatRows, type RowRange, splitRows, type Tensor } from '#program';
 import type { BatchSizes } from './batch-sizes.js';
 
 /** What a batcher needs of a loaded version. */
@@ -21,17 +21,18 @@ export interface Job {
   deadline: number;
   /** Whether the client has gone: what has not begun then never does. */
   gone(): boolean;
-  /** Of `done` and `failed` the first call counts. */
-  done(outputs: Tensor[]): void;
+  /** Of `done` and `failed` the first call counts. Where `rows` is given, only these of the outputs are the answer. */
+  done(outputs: Tensor[], rows?: RowRange): void;
   failed(error: unknown): void;
 }
 
 export interface BatcherOptions {
-  concatRows(requests: Tensor[][]): Tensor[];
-  splitRows(tensors: Tensor[], counts: number[]): Tensor[][];
   /** Jobs that may wait; above them `submit` refuses. */
   maxQueued?: number;
-  /** Called around every synchronous run, so that a supervisor knows what a frozen process was running. */
+  /**
+   * Called around every run that may hold the event loop, so that a supervisor knows what a frozen process was running: not
+   * around runs of as many rows as have been run in no time before.
+   */
   begin?: () => void;
   end?: () => void;
 }
@@ -41,6 +42,8 @@ const SLICE = 8;
 const FIRST_SLICE_ROWS = 256;
 const MAX_BATCH_ROWS = 8192;
 const SWEEP_EVERY = 100;
+/** Runs of a synchronous version that take less (ms) are quick ones; what it does with a row is bounded. */
+const QUICK = 0.5;
 /** Batches in flight where rows are joined: the next one gathers while one runs. Elsewhere requests follow each other. */
 const ROWWISE_IN_FLIGHT = 1;
 const IN_FLIGHT = 32;
@@ -71,9 +74,11 @@ export class Batcher {
   #sweeping = false;
   #sliceRows: number;
   #msPerRow = 0;
+  /** A run of so many rows was quick; 0 where the last one of no more than these was not. */
+  #quickRows = 0;
   readonly #flushBound = (): void => this.#flush();
 
-  constructor(target: BatchTarget, options: BatcherOptions) {
+  constructor(target: BatchTarget, options: BatcherOptions = {}) {
     this.#target = target;
     this.#sliceRows = target.synchronous ? FIRST_SLICE_ROWS : MAX_BATCH_ROWS;
     this.#maxRunning = target.synchronous ? 0 : target.rowwise ? ROWWISE_IN_FLIGHT : IN_FLIGHT;
@@ -178,26 +183,31 @@ export class Batcher {
     const [first, ...others] = jobs;
     if (!first) return [];
     if (!others.length) return this.#run(first.inputs, first.outputs, first.deadline);
-    const inputs = this.#options.concatRows(jobs.map((job) => job.inputs));
+    const inputs = concatRows(jobs.map((job) => job.inputs));
     const deadline = Math.max(...jobs.map((job) => job.deadline));
     return this.#run(inputs, first.outputs, deadline);
   }
 
   #run(inputs: Tensor[], outputs: string[], deadline: number): Tensor[] | Promise<Tensor[]> {
+    if (!this.#target.synchronous) return this.#target.run(inputs, outputs, deadline);
+    const rows = inputs[0]?.shape[0] ?? 1;
+    const marked = rows > this.#quickRows;
     const started = performance.now();
-    this.#options.begin?.();
+    if (marked) this.#options.begin?.();
     try {
       return this.#target.run(inputs, outputs, deadline);
     } finally {
-      this.#options.end?.();
-      this.#learn(inputs[0]?.shape[0] ?? 1, performance.now() - started);
+      if (marked) this.#options.end?.();
+      this.#learn(rows, performance.now() - started);
     }
   }
 
   /** Follows what a row costs, so that slices keep their length in time. */
   #learn(rows: number, ms: number): void {
+    if (ms >= QUICK) this.#quickRows = 0;
+    else if (rows > this.#quickRows) this.#quickRows = rows;
     // A few rows that took no time say nothing about the cost of one.
-    if (!this.#target.synchronous || !rows || (rows < 16 && ms < 1)) return;
+    if (!rows || (rows < 16 && ms < 1)) return;
     const cost = ms / rows;
     this.#msPerRow = this.#msPerRow ? 0.8 * this.#msPerRow + 0.2 * cost : cost;
     this.#sliceRows = Math.max(1, Math.min(MAX_BATCH_ROWS, Math.floor(SLICE / this.#msPerRow)));
@@ -207,7 +217,7 @@ export class Batcher {
     const counts: number[] = [];
     for (let left = job.rows; left > 0; left -= this.#sliceRows)
       counts.push(Math.min(left, this.#sliceRows));
-    return this.#options.splitRows(job.inputs, counts);
+    return splitRows(job.inputs, counts);
   }
 
   #runSlice(): void {
@@ -230,7 +240,7 @@ export class Batcher {
         return;
       }
       this.#cut.shift();
-      job.done(joined(this.#options.concatRows(results), outputs));
+      job.done(concatRows(results));
     } catch (error) {
       this.#cut.shift();
       job.failed(error);
@@ -243,11 +253,14 @@ export class Batcher {
       first.done(outputs);
       return;
     }
-    const parts = this.#options.splitRows(
-      outputs,
-      jobs.map((job) => job.rows),
-    );
-    jobs.forEach((job, i) => job.done(parts[i] ?? []));
+    let from = 0;
+    let total = 0;
+    for (const { rows } of jobs) total += rows;
+    checkRows(outputs, total);
+    for (const job of jobs) {
+      job.done(outputs, { from, count: job.rows });
+      from += job.rows;
+    }
   }
 
   /** What went wrong in a batch of several may be the fault of one: each runs again by itself. */
@@ -299,14 +312,6 @@ export class Batcher {
   }
 }
 
-/** What tensors carry beside their rows is the same for every slice. */
-function joined(tensors: Tensor[], slice: Tensor[]): Tensor[] {
-  return tensors.map((tensor, i) => {
-    const parameters = slice[i]?.parameters;
-    return parameters ? { ...tensor, parameters } : tensor;
-  });
-}
-
 function late(): DomainError {
   return new DomainError(
     'DEADLINE_EXCEEDED',
@@ -321,13 +326,17 @@ function isOutage(error: unknown): boolean {
   );
 }
 
-/** Whether two jobs can run as one: the same outputs, and inputs that differ in their rows alone. */
+/**
+ * Whether two jobs can run as one: the same outputs, and inputs that differ in their rows alone, of which all inputs of a
+ * job have as many.
+ */
 function fit(a: Job, b: Job): boolean {
   if (!sameNames(a.outputs, b.outputs) || a.inputs.length !== b.inputs.length) return false;
   for (let i = 0; i < a.inputs.length; i++) {
     const [one, other] = [a.inputs[i], b.inputs[i]];
     if (!one || !other || one.name !== other.name || one.dtype !== other.dtype) return false;
     if (one.shape.length !== other.shape.length) return false;
+    if (one.shape[0] !== a.rows || other.shape[0] !== b.rows) return false;
     for (let k = 1; k < one.shape.length; k++) if (one.shape[k] !== other.shape[k]) return false;
   }
   return true;

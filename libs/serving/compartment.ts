@@ -63,6 +63,8 @@ interface Pending {
   reject: (error: Error) => void;
 }
 
+/** A process that says nothing for a shorter time (ms) is slow, not frozen, however soon its callers want their answers. */
+const LEAST_PATIENCE = 1_000;
 const START_TIMEOUT = 20_000;
 const LOAD_TIMEOUT = 60_000;
 const PING_EVERY = 5_000;
@@ -156,7 +158,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
       throw new DomainError('UNAVAILABLE', 'Too many predictions are waiting for this version.', {
         retryAfter: 1,
       });
-    const patience = this.options.timeout;
+    const patience = Math.max(this.options.timeout, LEAST_PATIENCE);
     const answer = await this.request(MessageType.Run, key, { timeout, patience }, () => {
       this.writer.uint32(slot);
       this.writer.uint32(outputs.length);

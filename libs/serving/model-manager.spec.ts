@@ -72,7 +72,7 @@ class ScriptedLoader implements VersionLoader {
       run: () => [],
       close: () => void this.closed.push(key),
     };
-    const batcher = new Batcher(program, { concatRows: () => [], splitRows: () => [] });
+    const batcher = new Batcher(program);
     return new LoadedVersion(modelId, wanted.version, program, batcher);
   }
 

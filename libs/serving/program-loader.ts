@@ -4,10 +4,8 @@ import { DomainError, type Logger, readJson } from '#platform';
 import {
   bindInputs,
   bindOutputs,
-  concatRows,
   loadProgram,
   parseProgram,
-  splitRows,
   type Program,
   type StoredFile,
   type Tensor,
@@ -72,7 +70,8 @@ interface LoadInProgress {
 
 /** A Program is its graph and names; what is larger than this is none. */
 const MAX_PROGRAM = 64 * 2 ** 20;
-const CHUNK = 2 ** 20;
+/** Bytes that are hashed at once: a fraction of a millisecond, between which requests are answered. */
+const CHUNK = 256 * 1024;
 /** What ONNX Runtime needs beside the bytes of its files, and a process that is there for one version. */
 const ONNX_FACTOR = 1.5;
 /** Building a Program from more weights than this would hold the event loop for too long: it runs in a compartment. */
@@ -197,11 +196,9 @@ export class ProgramLoader implements VersionLoader {
 
   #batcher(program: LoadedProgram, digest: string): Batcher {
     const { marker } = this.options;
-    if (!marker || !program.synchronous) return new Batcher(program, { concatRows, splitRows });
+    if (!marker || !program.synchronous) return new Batcher(program);
     const mark = RunMarker.markOf(digest);
     return new Batcher(program, {
-      concatRows,
-      splitRows,
       begin: () => marker.begin(mark),
       end: () => marker.end(),
     });

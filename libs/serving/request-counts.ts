@@ -106,12 +106,18 @@ class Counts {
 export class RequestCounts {
   readonly #counts = new Map<string, Counts>();
   #minute = Math.floor(Date.now() / MINUTE) * MINUTE;
+  #last: Counts | undefined;
   readonly #past: CountedMinute[] = [];
   readonly #refused = new Map<number, number>();
 
   /** @param status HTTP status of the answer; from 400 on it is an error */
   record(model: string, modelId: string, version: number, status: number, ms: number): void {
-    const counts = this.#of(model, modelId, version);
+    let counts = this.#last;
+    // Mostly it is the version that was asked last.
+    if (counts?.version !== version || counts.modelId !== modelId || counts.model !== model) {
+      counts = this.#of(model, modelId, version);
+      this.#last = counts;
+    }
     const now = Date.now();
     if (now - this.#minute >= MINUTE) this.#turn(now);
     counts.requests++;

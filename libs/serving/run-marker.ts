@@ -14,8 +14,8 @@ const CODING = 2;
 const idle = Buffer.alloc(SIZE);
 
 /**
- * A mark in a file that two processes have open: written before and after each synchronous run (two short writes to the page
- * cache, about 2 µs), read when the writer has frozen or died. It outlives a SIGKILL, which shared memory of a thread would not.
+ * A mark in a file that two processes have open: written before and after each run that may be long (two short writes to the
+ * page cache, about 2 µs), read when the writer has frozen or died. It outlives a SIGKILL, which shared memory of a thread would not.
  */
 export class RunMarker {
   #idle = true;

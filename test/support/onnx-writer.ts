@@ -152,6 +152,14 @@ export function sequenceModel(type: number): Uint8Array {
   ]);
 }
 
+export function intsAttribute(name: string, numbers: number[]): Bytes {
+  return bytesField(5, [
+    ...bytesField(1, name),
+    ...numbers.flatMap((number) => varintField(8, number)),
+    ...varintField(20, 7),
+  ]);
+}
+
 /** What a graph does to the process that runs it: never end, divide so that the processor traps, or take memory without end. */
 export type Harm = 'freeze' | 'crash' | 'eat';
 

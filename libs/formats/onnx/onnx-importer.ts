@@ -11,11 +11,12 @@ import { nodeOnnxBackend } from '../node-onnx.js';
 import { bridgeGraph, type GraphPorts } from './onnx-bridging.js';
 import { checkOnnxModel } from './onnx-checks.js';
 import { readOnnxModel, type OnnxGraph, type OnnxModel } from './onnx-model.js';
+import { hasIndependentRows } from './onnx-rows.js';
 
 /** ONNX models: checked here, then run by ONNX Runtime as they are. The program's files are the uploaded ones. */
 export const onnxImporter: ModelImporter = {
   format: 'onnx',
-  version: '1',
+  version: '2',
   async recognises(files) {
     return (await findModels(files)).length > 0;
   },
@@ -44,7 +45,10 @@ async function compile(files: UploadedFile[]): Promise<Verdict> {
   await session.close();
   return {
     state: 'servable',
-    program: programOf(file.path, ports, parts, sizes),
+    program: {
+      ...programOf(file.path, ports, parts, sizes),
+      rowwise: hasIndependentRows(whole, ports),
+    },
     weights: new Uint8Array(0),
     files: parts,
   };
@@ -55,7 +59,7 @@ function programOf(
   { inputs, outputs, bridge }: GraphPorts,
   parts: Map<string, string>,
   sizes: Map<string, number>,
-): Program {
+): Omit<Program, 'rowwise'> {
   const names = (specs: TensorSpec[]) => specs.map(({ name }) => [name, name] as const);
   const passedOn = new Set(inputs.map(({ name }) => name));
   return {
@@ -64,8 +68,6 @@ function programOf(
     format: onnxImporter.format,
     signature: { inputs, outputs },
     binding: { kind: 'tensors' },
-    // A graph may mix its rows, and nothing says that it does not.
-    rowwise: false,
     nodes: [
       {
         kind: 'onnx',
