@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 // Runs every benchmark, one after the other, each in a process of its own. Each prints ratios measured side by side.
-const benchmarks = ['forest', 'codec', 'serving'];
+const benchmarks = ['forest', 'codec', 'serving', 'loading'];
 
 let failed = 0;
 for (const name of benchmarks) {
