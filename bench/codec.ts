@@ -1,5 +1,6 @@
 import type { Tensor } from '#program';
 import { decodeInferRequest, encodeInferResponse } from '#protocols';
+import { printResult, spread } from './result.js';
 
 // What the codec costs beside bare JSON, both measured in turns in one run: `node dist/bench/codec.js`.
 
@@ -31,16 +32,14 @@ function outputsOf(rows: number, columns: number, dtype: 'FP32' | 'FP64' | 'INT6
   return { name: 'predict', dtype, shape: [rows, columns], data };
 }
 
-/** Median µs of each of the two, run in turns so that other work on the machine meets both. */
-function compare(ours: () => unknown, bare: () => unknown): [number, number] {
-  const times: [number[], number[]] = [[], []];
+/** Microseconds of a call of each, run in turns so that other work on the machine meets both. */
+function compare(ours: () => unknown, bare: () => unknown): { ours: number; bare: number }[] {
   const calls = Math.max(5, Math.round(8_000 / timeOf(bare, 20)));
   timeOf(ours, calls);
-  for (let round = 0; round < rounds; round++) {
-    times[0].push(timeOf(ours, calls));
-    times[1].push(timeOf(bare, calls));
-  }
-  return [median(times[0]), median(times[1])];
+  return Array.from({ length: rounds }, () => ({
+    ours: timeOf(ours, calls),
+    bare: timeOf(bare, calls),
+  }));
 }
 
 function timeOf(work: () => unknown, calls: number): number {
@@ -51,17 +50,18 @@ function timeOf(work: () => unknown, calls: number): number {
 
 let kept: unknown;
 
-function median(times: number[]): number {
-  return times.sort((a, b) => a - b)[times.length >> 1] ?? NaN;
+function report(what: string, times: { ours: number; bare: number }[]): void {
+  printResult({
+    what: `${what}, to bare JSON`,
+    ...spread(times.map(({ ours, bare }) => ours / bare)),
+    parts: {
+      'codec µs': spread(times.map(({ ours }) => ours)).ratio,
+      'JSON µs': spread(times.map(({ bare }) => bare)).ratio,
+    },
+    better: 'lower',
+  });
 }
 
-function report(what: string, [ours, bare]: [number, number]): void {
-  console.log(
-    `${what.padEnd(44)} ${ours.toFixed(2).padStart(9)} ${bare.toFixed(2).padStart(9)} ${(ours / bare).toFixed(2).padStart(6)}`,
-  );
-}
-
-console.log(`${'µs a call, median'.padEnd(44)}      ours      JSON  ratio`);
 for (const [rows, columns, nested, digits] of [
   [1, 4, false, 2],
   [1, 4, true, 2],

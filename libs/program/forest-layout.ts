@@ -40,7 +40,7 @@ const META = { missingRight: 1, zeroMissing: 2, categorical: 4 } as const;
 /** Nodes that are packed between two looks at the clock. */
 const NODES_AT_ONCE = 2048;
 /** A thread that packs answers others as well: after so many milliseconds it lets them. */
-const SLICE = 4;
+const SLICE = 3;
 
 /**
  * Checks the trees and lays them out as `assembly/forest-kernel.ts` says, in slices of some milliseconds. Throws
@@ -52,6 +52,7 @@ export async function packForest(
   options: PackOptions,
 ): Promise<PackedForest> {
   const arrays = readForestArrays(forest, reader, options.pointer);
+  await pause();
   const map = mapMemory(forest, arrays, options);
   if (map.end > MOST_BYTES) {
     throw ProgramError.program(
@@ -63,6 +64,7 @@ export async function packForest(
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const packer = new TreePacker(forest, arrays, map, memory.buffer, options.pointer);
   await inSlices(packer.pack());
+  await pause();
   writeTables(forest, arrays, map, memory.buffer, packer);
   writeLayout(forest, arrays, map, memory.buffer, packer);
   const Input = forest.inputDtype === 'FP32' ? Float32Array : Float64Array;
@@ -85,9 +87,14 @@ async function inSlices(work: Iterable<void>): Promise<void> {
   let begun = performance.now();
   for (const _ of work) {
     if (performance.now() - begun < SLICE) continue;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await pause();
     begun = performance.now();
   }
+}
+
+/** Lets what waits for this thread have its turn. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Where everything lies. */
