@@ -16,7 +16,8 @@ export type Outcome = 'right' | 'noticed' | 'UNNOTICED';
 export interface BlobReader {
   way: string;
   digests: string[];
-  read: () => Promise<Outcome>;
+  /** @param patience milliseconds after which a read that repeats itself is given up */
+  read: (patience?: number) => Promise<Outcome>;
 }
 
 const log = createLogger({ LOG_LEVEL: 'silent' }, 'test');
@@ -105,10 +106,11 @@ export class BlobReaders {
 
   private addPull(digests: string[]): void {
     const slipway = new Slipway({ url: this.registry.url, retry: { attempts: 1 } });
-    const read = async (): Promise<Outcome> => {
+    const read = async (patience?: number): Promise<Outcome> => {
       const folder = await mkdtemp(join(tmpdir(), 'slipway-pull-'));
       try {
-        const pulled = await slipway.pull('mixed', 1, folder).catch(() => undefined);
+        const given = patience === undefined ? {} : { signal: AbortSignal.timeout(patience) };
+        const pulled = await slipway.pull('mixed', 1, folder, given).catch(() => undefined);
         if (!pulled) return 'noticed';
         for (const [path, bytes] of this.files)
           if (!(await readFile(join(folder, path))).equals(bytes)) return 'UNNOTICED';
