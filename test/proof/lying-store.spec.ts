@@ -25,7 +25,7 @@ const PATIENCE = 1500;
 const files = () => ({
   'small.bin': randomBytes(3000),
   'sub/middle.bin': randomBytes(200_000),
-  'large.bin': randomBytes(2 * MiB + 12_345),
+  'large.bin': randomBytes(MiB + 123_456),
 });
 
 /** What came of the reads, by the way on which they went. */
