@@ -168,26 +168,29 @@ class StagedFile implements Staging {
   }
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
-    const file = await reachable(() => this.openAtEnd());
+    // Nothing is opened for no bytes: after a crash in a commit the file may be at its place as a blob already.
+    let file: FileHandle | undefined;
     let syncing: Promise<void> = Promise.resolve();
     try {
-      const writer = new GatheringWriter(file, this.size);
-      let checked = writer.written;
+      let writer: GatheringWriter | undefined;
+      let checked = this.size;
       for await (const chunk of content) {
-        await reachable(() => writer.write(chunk));
-        if (writer.written - checked < CHECKPOINT_SIZE) continue;
+        file ??= await reachable(() => this.openAtEnd());
+        const gathering = (writer ??= new GatheringWriter(file, this.size));
+        await reachable(() => gathering.write(chunk));
+        if (gathering.written - checked < CHECKPOINT_SIZE) continue;
         // The disk syncs what it has while the next bytes come.
         await syncing;
-        checked = writer.written;
+        checked = gathering.written;
         syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
         syncing.catch(() => undefined);
       }
-      await reachable(() => writer.flush());
+      await reachable(async () => writer?.flush());
       await syncing;
-      this.size = writer.written;
+      if (writer) this.size = writer.written;
     } finally {
       await syncing.catch(() => undefined);
-      await file.close();
+      await file?.close();
     }
   }
 
@@ -205,6 +208,7 @@ class StagedFile implements Staging {
   }
 
   async read(): Promise<Readable> {
+    if (this.saved === 0) return Readable.from([]);
     const stream = await openFile(this.path, 'an upload', { length: this.saved });
     if (!stream) throw contentLost();
     return stream;
