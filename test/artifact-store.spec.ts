@@ -143,4 +143,15 @@ describe('S3ArtifactStore with a store that lies', () => {
     },
     15_000,
   );
+
+  it('fails a reader who comes late as well', async () => {
+    lie = (response) => {
+      response.writeHead(206, { 'content-length': 1000 }).flushHeaders();
+      setTimeout(() => response.destroy(), 10);
+    };
+    const store = s3At(`http://127.0.0.1:${(liar.address() as AddressInfo).port}`);
+    const stream = await store.read(digest, { length: 1000 });
+    await once(stream, 'close').catch(() => undefined);
+    await expect(buffer(stream)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
 });

@@ -78,21 +78,32 @@ export class FilesController {
     // Seldom needed, and large.
     const { default: archiver } = await import('archiver');
     const archive = archiver(format, format === 'zip' ? { store: true, forceZip64: false } : {});
-    // An archive cut short must not look complete: the connection is broken off instead.
-    archive.on('error', (error) => response.destroy(error));
-    response.on('close', () => archive.destroy());
+    const failed = new Promise<never>((_, reject) => {
+      archive.once('error', reject);
+      response.once('close', () => reject(new Error('The client went away')));
+    });
+    failed.catch(() => undefined);
+    response.once('close', () => archive.destroy());
     archive.pipe(response);
     const date = new Date(found.createdAt);
-    for (const { path, digest } of found.files) {
-      const entry = new Promise((resolve, reject) => {
-        archive.once('entry', resolve);
-        response.once('close', () => reject(new Error('The client went away')));
-      });
-      archive.append(await this.blobs.open(digest), { name: path, date });
-      await entry.catch(() => undefined);
-      if (response.destroyed) return;
+    try {
+      for (const { path, digest } of found.files) {
+        const content = await this.blobs.open(digest);
+        const added = new Promise((resolve, reject) => {
+          archive.once('entry', resolve);
+          // Not left to the archive: it does not hear of a stream that failed before it was its turn.
+          content.once('error', reject);
+        });
+        archive.append(content, { name: path, date });
+        await Promise.race([added, failed]);
+      }
+      await Promise.race([archive.finalize(), failed]);
+    } catch (error) {
+      // An archive cut short must not look complete: what was begun is broken off.
+      archive.unpipe(response);
+      archive.destroy();
+      if (!response.destroyed) throw error;
     }
-    await archive.finalize();
   }
 
   @Get('program')

@@ -4,8 +4,9 @@ import { CHUNK_SIZE } from './artifact-store.js';
 import { CHECKSUM_SIZE, type ContentHash } from './content-hash.js';
 
 /**
- * Passes on all bytes of a blob and keeps back the last piece until `approve` has found them right, so that nobody ever
- * has the whole of wrong bytes. Destroying it destroys the source, and what the source fails with, it fails with.
+ * Passes on all bytes of a blob and keeps back the last MiB until `approve` has found them right: nobody ever has the whole
+ * of wrong bytes, and a blob that is no larger fails before its first byte, when the reason can still be told. Destroying
+ * it destroys the source, and what the source fails with, it fails with.
  * @param approve throws where the hash has seen other bytes than it should
  */
 export function compareWhole(
@@ -40,7 +41,8 @@ function onward(source: Readable, compared: Transform): Readable {
 }
 
 class WholeStream extends Transform {
-  private held: Buffer | undefined;
+  private readonly held: Buffer[] = [];
+  private heldSize = 0;
 
   constructor(
     private readonly hash: ContentHash,
@@ -51,13 +53,22 @@ class WholeStream extends Transform {
 
   override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
     this.hash.update(chunk);
-    const { held } = this;
-    this.held = chunk;
-    done(null, held);
+    this.held.push(chunk);
+    this.heldSize += chunk.length;
+    for (let [oldest] = this.held; oldest; [oldest] = this.held) {
+      if (this.heldSize - oldest.length < CHUNK_SIZE) break;
+      this.held.shift();
+      this.heldSize -= oldest.length;
+      this.push(oldest);
+    }
+    done();
   }
 
   override _flush(done: TransformCallback): void {
-    this.approve().then(() => done(null, this.held), done);
+    this.approve().then(() => {
+      for (const chunk of this.held) this.push(chunk);
+      done();
+    }, done);
   }
 }
 

@@ -31,6 +31,8 @@ export class ExactStream extends Readable {
       if (!source.readableEnded) this.fail('broke off');
     });
     source.pause();
+    // It may fail before anybody reads it; whoever reads it then is told.
+    this.on('error', () => undefined);
   }
 
   override _read(): void {

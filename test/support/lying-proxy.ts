@@ -18,10 +18,13 @@ export const lies = [
 ] as const;
 export type Lie = (typeof lies)[number];
 
-/** Decides for a read of a blob which lie is told, if any. */
-export type Liar = (digest: string) => Lie | undefined;
+/** Decides for a read of an object which lie is told, if any; `name` is the last part of its key. */
+export type Liar = (name: string) => Lie | undefined;
 
-/** Stands before an S3 server and lies about the bytes of blobs, as `liar` says. Everything else passes as it is. */
+/**
+ * Stands before an S3 server and lies about the bytes of blobs and of the parts of uploads, as `liar` says. Everything else
+ * passes as it is.
+ */
 export class LyingProxy {
   liar: Liar = () => undefined;
   /** Lies that were told. */
@@ -51,15 +54,14 @@ export class LyingProxy {
     incoming.pipe(onward);
     onward.on('error', () => outgoing.destroy());
     const [answer] = (await once(onward, 'response')) as [IncomingMessage];
-    const hex = /\/blobs\/sha256\/..\/([0-9a-f]{64})$/.exec(path ?? '')?.[1];
-    const whole = method === 'GET' && hex !== undefined && (answer.statusCode ?? 500) < 300;
-    if (!whole) {
+    const name = /\/(?:blobs\/sha256\/..|uploads\/[0-9a-f-]{36})\/([^/?]+)$/.exec(path ?? '')?.[1];
+    if (method !== 'GET' || name === undefined || (answer.statusCode ?? 500) >= 300) {
       outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       answer.pipe(outgoing);
       return;
     }
     const body = await buffer(answer);
-    const lie = this.liar(`sha256:${hex}`);
+    const lie = this.liar(name);
     if (lie === undefined) {
       this.last = body;
       outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders).end(body);
