@@ -61,8 +61,9 @@ class StopLoad {
 
   async #run(once: () => Promise<boolean>): Promise<void> {
     while (this.#going) {
-      if (await once()) this.answers++;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      const answered = await once();
+      if (answered) this.answers++;
+      await new Promise((resolve) => setTimeout(resolve, answered ? 5 : 50));
     }
   }
 
