@@ -81,7 +81,12 @@ export async function compile({ stop, ...request }: CompileRequest): Promise<Com
   const programFolder = request.outputFolder ?? (await mkdtemp(join(tmpdir(), 'slipway-program-')));
   await mkdir(programFolder, { recursive: true });
   const message = serialize({ ...request, outputFolder: programFolder });
-  const child = ContainedProcess.start({ entry, memory: limits.memory, cwd: programFolder });
+  const child = ContainedProcess.start({
+    entry,
+    memory: limits.memory,
+    cwd: programFolder,
+    background: true,
+  });
   const conversation = new Conversation(child, limits);
   conversation.send(message);
   const end = () => child.kill('was stopped');

@@ -2,6 +2,7 @@ import { spawn, execFile, type ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { constants, setPriority } from 'node:os';
 
 export interface Containment {
   /** Absolute path of the module that the process runs. */
@@ -9,6 +10,8 @@ export interface Containment {
   /** Bytes that the process may have; native memory counts as well. */
   memory: number;
   cwd: string;
+  /** Its work is not urgent: it gives way to all else on the machine. */
+  background?: boolean;
 }
 
 /** How a contained process ended. `reason` goes on after "the process …". */
@@ -26,7 +29,7 @@ export interface ProcessEnd {
  * replacement. Where the machine as a whole runs out of memory, the kernel takes such a process before any other.
  */
 const LIMITED =
-  'ulimit -c 0; ulimit -d "$1" 2>/dev/null; (echo 1000 > /proc/self/oom_score_adj) 2>/dev/null; shift; exec "$@"';
+  'ulimit -c 0; ulimit -d "$1" 2>/dev/null; (echo 1000 > /proc/$$/oom_score_adj) 2>/dev/null; shift; exec "$@"';
 
 const WATCH_EVERY = process.platform === 'linux' ? 200 : 1000;
 
@@ -53,6 +56,8 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
       env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8' },
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
     });
+    // At once, because threads take over the priority of the one that starts them.
+    if (options.background && child.pid) giveWay(child.pid);
     return new ContainedProcess(child, memory);
   }
 
@@ -131,6 +136,14 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     if (resident !== undefined) check(resident);
     else if (process.platform !== 'linux')
       execFile('ps', ['-o', 'rss=', '-p', String(this.pid)], (_, out) => check(Number(out) * 1024));
+  }
+}
+
+function giveWay(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already, or the system does not allow it: it runs like any other then.
   }
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { totalmem } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import {
   Injectable,
@@ -57,12 +58,16 @@ interface Verdict {
 const maxAttempts = 20;
 const pollEvery = 2000;
 const verdictTimeout = 90_000;
+/** A step that has taken so long (ms) lets another begin beside it: one may be a minute's endless loop, and most take a second. */
+const slowAfter = 2000;
+/** Steps at a time; each may take 2 GiB for its minute. */
+const maxSteps = Math.min(8, Math.max(2, Math.floor(totalmem() / 2 ** 32)));
 /** Longer than a compile step takes, with its limit of 60 s. */
 const leftoverAge = 10 * 60_000;
 
 /**
- * Compiles versions, one at a time in this process: takes a job by its lease, brings the files to disk, compiles them in
- * a child process with limits, keeps the Program as blobs and writes the verdict. A server that dies in between leaves
+ * Compiles versions, one at a time in this process and others beside such as take long: takes a job by its lease, brings the
+ * files to disk, compiles them in a child process with limits, keeps the Program as blobs and writes the verdict. A server that dies in between leaves
  * the job to whoever takes it next; after many deaths the version is marked failed.
  */
 @Injectable()
@@ -129,11 +134,19 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async work(): Promise<void> {
+    const steps = new Set<Promise<void>>();
     while (!this.stopping.signal.aborted) {
+      if (steps.size >= maxSteps) await Promise.race(steps);
       const task = await takeTask(this.dataSource, this.owner).catch(() => undefined);
-      if (task) await this.process(task);
-      else await this.idle();
+      if (!task) {
+        await this.idle();
+        continue;
+      }
+      const step = this.process(task).finally(() => steps.delete(step));
+      steps.add(step);
+      await endOrSlow(step);
     }
+    await Promise.all(steps);
   }
 
   private idle(): Promise<void> {
@@ -385,6 +398,16 @@ const formats = new Set(importers.map(({ format }) => format));
 /** A label must not have the words of uploaders as its values. */
 function formatLabel(format: string | null): string {
   return format !== null && formats.has(format) ? format : 'unknown';
+}
+
+/** Resolves when the step has ended, or has taken so long that others need not wait for it. */
+async function endOrSlow(step: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const slow = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, slowAfter);
+  });
+  await Promise.race([step, slow]);
+  clearTimeout(timer);
 }
 
 function refused(state: 'unsupported' | 'failed', reason: string): Verdict {

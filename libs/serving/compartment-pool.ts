@@ -186,7 +186,8 @@ export class CompartmentPool {
   }
 
   private newHome(): Home {
-    const started = this.spare ?? this.start();
+    const { spare } = this;
+    const started = spare ?? this.start();
     this.spare = undefined;
     const home: Home = new Home(
       started,
@@ -194,6 +195,8 @@ export class CompartmentPool {
       (suspect) => this.evacuate(home, suspect),
     );
     this.homes.add(home);
+    // Whoever comes next finds one again; beside a first start a second would only slow it down.
+    if (spare) this.prepareSpare();
     return home;
   }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { Slipway, type InferTensor } from '#sdk';
 import { KnownModel } from '../support/known-models.js';
 import { KnownTraffic, percentile } from '../support/known-traffic.js';
@@ -35,6 +35,7 @@ const shares = new Map(models.map((model) => [model, model.kind === 'forest' ? 0
 let product: Product;
 let slipway: Slipway;
 let stored: StoredPrograms;
+let traffic: KnownTraffic;
 const histories = new Map(
   models.map((model) => [model, new VersionHistory({ refused: [], unloadable: [] })]),
 );
@@ -52,6 +53,9 @@ beforeAll(async () => {
 }, 170_000);
 
 afterAll(() => product.remove());
+
+// Whatever failed: traffic that goes on would never let the process end.
+afterEach(() => traffic.stop());
 
 /** Logs a version that cannot be loaded: servable but for what `spoil` does to it afterwards. */
 async function logSpoilt(model: KnownModel, spoil: (version: number) => Promise<unknown>) {
@@ -189,7 +193,7 @@ it.each([1, 2])(
       const first = () => slipway.promote(model.name, another(history.current), { wait: 45 });
       expect(await history.make(first)).toMatchObject({ serving: 'ready' });
     }
-    const traffic = new KnownTraffic(product.servingUrl, models, {
+    traffic = new KnownTraffic(product.servingUrl, models, {
       connections: CONNECTIONS,
       pause: 60,
     });

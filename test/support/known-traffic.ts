@@ -84,8 +84,7 @@ export class KnownTraffic {
     const answer = await connection.ask(`${servingUrl}/v2/models/${model.name}/infer`, body);
     connection.answers.length = 0;
     if (!answer) {
-      const error = connection.errors.pop() as NodeJS.ErrnoException | undefined;
-      this.failed.push(`${model.name}: ${error?.code ?? ''} ${error?.message}`);
+      this.failed.push(`${model.name}: ${connection.errors.pop()?.message}`);
       return sleep(20);
     }
     const { status, version, sentAt, answeredAt } = answer;

@@ -200,7 +200,8 @@ export function harmfulModel(harm: Harm): Uint8Array {
 /** Nodes that make `harm` of `x` and `trap`. */
 function harmOf(harm: Harm): Bytes[] {
   if (harm === 'crash') return divideLeast();
-  const turn = harm === 'freeze' ? ['a'] : ['a', 'a'];
+  // Sixteenfold each turn: the seventh takes 1 GiB, the eighth 16 GiB.
+  const turn = Array<string>(harm === 'freeze' ? 1 : 16).fill('a');
   const body = [
     node('Concat', turn, ['b'], intAttribute('axis', 0)),
     node('Identity', ['go'], ['go.out']),
