@@ -32,6 +32,10 @@ export interface ProcessTree {
   compiling: number[];
   guardian: number | undefined;
   postgres: number | undefined;
+  /** What PostgreSQL has started: a process a connection, and those of its own. */
+  backends: number[];
+  /** Those that have a port. */
+  children: number[];
   /** All of these, and what they have started. */
   all: number[];
 }
@@ -80,6 +84,17 @@ export class Product {
   /** Where predictions are answered. */
   get servingUrl(): string {
     return `http://127.0.0.1:${this.env.SERVING_PORT}`;
+  }
+
+  /** What it logged as an error of its own. */
+  get errors(): string[] {
+    return this.log.split('\n').filter((line) => line.startsWith('{"level":"error"'));
+  }
+
+  /** The database that it works with at the moment. @throws Error where its registry does not run */
+  get databaseUrl(): string {
+    const settings = readFileSync(`/proc/${this.processes.registry}/environ`, 'utf8').split('\0');
+    return settings.find((each) => each.startsWith('DATABASE_URL='))?.slice(13) ?? '';
   }
 
   /** Starts the command once more beside what runs, and waits for its end. */
@@ -148,15 +163,19 @@ export class Product {
       return pid;
     };
     const [guardian] = running('postgres-guardian.js');
+    const postgres = tree.find(({ parent }) => parent === guardian)?.pid;
+    const children = [one('apps/registry/main.js'), one('apps/serving/main.js')] as const;
     return {
       server,
-      registry: one('apps/registry/main.js'),
-      serving: one('apps/serving/main.js'),
+      registry: children[0],
+      serving: children[1],
+      children: [...children],
       workers: running('apps/serving/worker.js'),
       compartments: running('compartment-child.js'),
       compiling: running('compile-child.js'),
       guardian,
-      postgres: tree.find(({ parent }) => parent === guardian)?.pid,
+      postgres,
+      backends: tree.filter(({ parent }) => parent === postgres).map(({ pid }) => pid),
       all: tree.map(({ pid }) => pid),
     };
   }

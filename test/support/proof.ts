@@ -12,5 +12,10 @@ export function report(what: string, figures: Record<string, number | string>): 
   process.stdout.write(`${what}: ${said.join(', ')}\n`);
 }
 
+/** Says where a proof is, to those who ask by `PROOF_PROGRESS=1`. */
+export function progress(what: string): void {
+  if (process.env.PROOF_PROGRESS) process.stderr.write(`${what}\n`);
+}
+
 /** Time limit of a proof (ms): minutes in its short form, hours in its long one. */
 export const proofTimeout = long ? 4 * 3_600_000 : 180_000;
