@@ -110,37 +110,14 @@ class StagedFile implements Staging {
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
     const file = await reachable(() => this.openAtEnd());
-    let syncing: Promise<void> = Promise.resolve();
-    try {
-      const writer = new GatheringWriter(file, this.size);
-      let checked = writer.written;
-      for await (const chunk of content) {
-        await reachable(() => writer.write(chunk));
-        if (writer.written - checked < CHECKPOINT_SIZE) continue;
-        // The disk syncs what it has while the next bytes come.
-        await syncing;
-        checked = writer.written;
-        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
-        syncing.catch(() => undefined);
-      }
-      await reachable(() => writer.flush());
-      await syncing;
-      this.size = writer.written;
-    } finally {
-      await syncing.catch(() => undefined);
-      await file.close();
-    }
+    await closing(file, () => this.write(file, content, checkpoint));
   }
 
   async save(): Promise<SavedStaging> {
     if (this.saved !== this.size) {
       const file = await ifPresent(open(this.path, 'r+'));
       if (!file) throw contentLost();
-      try {
-        await this.sync(file, this.size);
-      } finally {
-        await file.close();
-      }
+      await closing(file, () => this.sync(file, this.size));
     }
     return this.snapshot();
   }
@@ -154,15 +131,13 @@ class StagedFile implements Staging {
   async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
     const target = this.target(digest);
     // An upload of no bytes has no file yet.
-    if (this.size === 0) await (await reachable(() => this.openAtEnd())).close();
+    if (this.size === 0) await reachable(async () => (await this.openAtEnd()).close());
     const file = await ifPresent(open(this.path, 'r+'));
     if (!file) return this.wasCommitted(target);
-    try {
+    await closing(file, async () => {
       await reachable(() => file.truncate(this.size));
       await this.sync(file, this.size);
-    } finally {
-      await file.close();
-    }
+    });
     // When the file has moved, nothing but this says how much of it there was.
     await checkpoint(this.snapshot());
     await reachable(async () => {
@@ -183,23 +158,46 @@ class StagedFile implements Staging {
     throw contentLost();
   }
 
+  private async write(
+    file: FileHandle,
+    content: AsyncIterable<Buffer>,
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    let syncing: Promise<void> = Promise.resolve();
+    try {
+      const writer = new GatheringWriter(file, this.size);
+      let checked = writer.written;
+      for await (const chunk of content) {
+        await reachable(() => writer.write(chunk));
+        if (writer.written - checked < CHECKPOINT_SIZE) continue;
+        // The disk syncs what it has while the next bytes come.
+        await syncing;
+        checked = writer.written;
+        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
+        syncing.catch(() => undefined);
+      }
+      await reachable(() => writer.flush());
+      await syncing;
+      this.size = writer.written;
+    } finally {
+      await syncing.catch(() => undefined);
+    }
+  }
+
   /** The name of a new file is made durable with it: acknowledged bytes in a nameless file would be lost bytes. */
   private async openAtEnd(): Promise<FileHandle> {
     const present = await ifPresent(open(this.path, 'r+'));
     if (present) {
-      const { size } = await present.stat();
-      if (size >= this.size) {
+      await orClose(present, async () => {
+        if ((await present.stat()).size < this.size) throw contentLost();
         await present.truncate(this.size);
-        return present;
-      }
-      await present.close();
+      });
+      return present;
     }
-    if (this.size > 0) {
-      throw contentLost();
-    }
+    if (this.size > 0) throw contentLost();
     await mkdir(dirname(this.path), { recursive: true });
     const file = await open(this.path, 'w');
-    await syncFolder(dirname(this.path));
+    await orClose(file, () => syncFolder(dirname(this.path)));
     return file;
   }
 
@@ -261,9 +259,10 @@ async function openFile(
   const file = await ifPresent(open(path, 'r'));
   if (!file) return undefined;
   const offset = range.offset ?? 0;
-  const length = range.length ?? Math.max(0, (await file.stat()).size - offset);
+  const size = () => reachable(async () => (await file.stat()).size);
+  const length = range.length ?? Math.max(0, (await orClose(file, size)) - offset);
   if (length === 0) {
-    await file.close();
+    await reachable(() => file.close());
     return Readable.from([]);
   }
   const stream = createReadStream(path, {
@@ -287,10 +286,22 @@ async function entries(folder: string): Promise<Dirent[]> {
 /** A rename is durable only when its folder is. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
+  await closing(folder, () => folder.sync());
+}
+
+/** Closes a file after its use. What a disk could not keep it may say only then, so a failing close is a failure. */
+async function closing(file: FileHandle, use: () => Promise<void>): Promise<void> {
+  await orClose(file, use);
+  await reachable(() => file.close());
+}
+
+/** Leaves a file open for whoever goes on with it, but never open behind a failure. */
+async function orClose<T>(file: FileHandle, use: () => Promise<T>): Promise<T> {
   try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    return await use();
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    throw error;
   }
 }
 
@@ -311,14 +322,10 @@ async function reachable<T>(act: () => Promise<T>): Promise<T> {
     if (cause instanceof DomainError || !isSystemError(cause)) throw cause;
     const reason =
       cause.code === 'ENOSPC' || cause.code === 'EDQUOT' ? 'is full' : `failed (${cause.code})`;
-    throw new DomainError(
-      'UNAVAILABLE',
-      `The artifact store ${reason}. Nothing was changed; try again later.`,
-      {
-        cause,
-        retryAfter: 5,
-      },
-    );
+    throw new DomainError('UNAVAILABLE', `The artifact store ${reason}. Try again later.`, {
+      cause,
+      retryAfter: 5,
+    });
   }
 }
 
