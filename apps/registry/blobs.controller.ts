@@ -23,10 +23,13 @@ import {
   ApiTags,
   ApiOperation,
 } from '@nestjs/swagger';
+import { InjectDataSource } from '@nestjs/typeorm';
 import type { Request, Response } from 'express';
+import { DataSource } from 'typeorm';
 import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
 import { RawBody } from '#http';
 import { DomainError } from '#platform';
+import { once } from '#registry';
 import { StoredBlobDto } from './blobs.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';
@@ -47,6 +50,7 @@ export class BlobsController {
   constructor(
     private readonly blobs: BlobService,
     private readonly uploads: UploadService,
+    @InjectDataSource() private readonly dataSource: DataSource,
   ) {}
 
   @Head(':digest')
@@ -84,7 +88,11 @@ export class BlobsController {
     @Asker() context: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<void> {
-    tell(response, await this.uploads.begin(context));
+    if (!context.idempotency) return tell(response, await this.uploads.begin(context));
+    const { answer: upload } = await once(this.dataSource, context, (manager) =>
+      this.uploads.begin(context, manager),
+    );
+    tell(response, upload);
   }
 
   @Get('uploads/:id')
