@@ -24,7 +24,9 @@ import {
   ApiTags,
   ApiOperation,
 } from '@nestjs/swagger';
+import { InjectDataSource } from '@nestjs/typeorm';
 import type { Request, Response } from 'express';
+import { DataSource } from 'typeorm';
 import {
   BlobService,
   BlobVerifier,
@@ -34,7 +36,7 @@ import {
 } from '#artifacts';
 import { RawBody } from '#http';
 import { DomainError } from '#platform';
-import { BlobUsers } from '#registry';
+import { BlobUsers, once } from '#registry';
 import { StoredBlobDto } from './blobs.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';
@@ -58,6 +60,7 @@ export class BlobsController {
     private readonly uploads: UploadService,
     private readonly verifier: BlobVerifier,
     private readonly users: BlobUsers,
+    @InjectDataSource() private readonly dataSource: DataSource,
   ) {}
 
   @Post('verify')
@@ -125,7 +128,11 @@ export class BlobsController {
     @Asker() context: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<void> {
-    tell(response, await this.uploads.begin(context));
+    if (!context.idempotency) return tell(response, await this.uploads.begin(context));
+    const { answer: upload } = await once(this.dataSource, context, (manager) =>
+      this.uploads.begin(context, manager),
+    );
+    tell(response, upload);
   }
 
   @Get('uploads/:id')

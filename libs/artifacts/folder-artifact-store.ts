@@ -168,30 +168,15 @@ class StagedFile implements Staging {
   }
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
+    const chunks = content[Symbol.asyncIterator]();
+    const first = await chunks.next();
     // Nothing is opened for no bytes: after a crash in a commit the file may be at its place as a blob already.
-    let file: FileHandle | undefined;
-    let syncing: Promise<void> = Promise.resolve();
-    let writer: GatheringWriter | undefined;
+    if (first.done) return;
     try {
-      let checked = this.size;
-      for await (const chunk of content) {
-        file ??= await reachable(() => this.openAtEnd());
-        const gathering = (writer ??= new GatheringWriter(file, this.size));
-        await reachable(() => gathering.write(chunk));
-        if (gathering.written - checked < CHECKPOINT_SIZE) continue;
-        // The disk syncs what it has while the next bytes come.
-        await syncing;
-        checked = gathering.written;
-        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
-        syncing.catch(() => undefined);
-      }
-      await reachable(async () => writer?.flush());
-      await syncing;
-      if (writer) this.size = writer.written;
+      const file = await reachable(() => this.openAtEnd());
+      await closing(file, () => this.write(file, first.value, chunks, checkpoint));
     } finally {
-      await writer?.settled();
-      await syncing.catch(() => undefined);
-      await file?.close();
+      await chunks.return?.();
     }
   }
 
@@ -199,11 +184,7 @@ class StagedFile implements Staging {
     if (this.saved !== this.size) {
       const file = await ifPresent(open(this.path, 'r+'));
       if (!file) throw contentLost();
-      try {
-        await this.sync(file, this.size);
-      } finally {
-        await file.close();
-      }
+      await closing(file, () => this.sync(file, this.size));
     }
     return this.snapshot();
   }
@@ -218,17 +199,15 @@ class StagedFile implements Staging {
   async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
     const target = this.target(digest);
     // An upload of no bytes has no file yet.
-    if (this.size === 0) await (await reachable(() => this.openAtEnd())).close();
+    if (this.size === 0) await reachable(async () => (await this.openAtEnd()).close());
     const file = await ifPresent(open(this.path, 'r+'));
     if (!file) return this.wasCommitted(digest, target);
-    try {
+    await closing(file, async () => {
       await reachable(() => file.truncate(this.size));
       await this.sync(file, this.size);
       // A seal that a loss of power takes away is set again by the first who reads and compares.
       await reachable(() => file.utimes(sealOf(digest), sealOf(digest)));
-    } finally {
-      await file.close();
-    }
+    });
     // When the file has moved, nothing but this says how much of it there was.
     await checkpoint(this.snapshot());
     await reachable(async () => {
@@ -255,23 +234,50 @@ class StagedFile implements Staging {
     throw contentLost();
   }
 
+  private async write(
+    file: FileHandle,
+    first: Buffer,
+    others: AsyncIterator<Buffer>,
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    const writer = new GatheringWriter(file, this.size);
+    let syncing: Promise<void> = Promise.resolve();
+    try {
+      let checked = this.size;
+      let next: IteratorResult<Buffer> = { value: first };
+      for (; !next.done; next = await others.next()) {
+        const { value: chunk } = next;
+        await reachable(() => writer.write(chunk));
+        if (writer.written - checked < CHECKPOINT_SIZE) continue;
+        // The disk syncs what it has while the next bytes come.
+        await syncing;
+        checked = writer.written;
+        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
+        syncing.catch(() => undefined);
+      }
+      await reachable(() => writer.flush());
+      await syncing;
+      this.size = writer.written;
+    } finally {
+      await writer.settled();
+      await syncing.catch(() => undefined);
+    }
+  }
+
   /** The name of a new file is made durable with it: acknowledged bytes in a nameless file would be lost bytes. */
   private async openAtEnd(): Promise<FileHandle> {
     const present = await ifPresent(open(this.path, 'r+'));
     if (present) {
-      const { size } = await present.stat();
-      if (size >= this.size) {
+      await orClose(present, async () => {
+        if ((await present.stat()).size < this.size) throw contentLost();
         await present.truncate(this.size);
-        return present;
-      }
-      await present.close();
+      });
+      return present;
     }
-    if (this.size > 0) {
-      throw contentLost();
-    }
+    if (this.size > 0) throw contentLost();
     await mkdir(dirname(this.path), { recursive: true });
     const file = await open(this.path, 'w');
-    await syncFolder(dirname(this.path));
+    await orClose(file, () => syncFolder(dirname(this.path)));
     return file;
   }
 
@@ -358,7 +364,8 @@ async function openFile(
   const file = await ifPresent(open(path, 'r'));
   if (!file) return undefined;
   const offset = range.offset ?? 0;
-  const length = range.length ?? Math.max(0, (await file.stat()).size - offset);
+  const size = () => reachable(async () => (await file.stat()).size);
+  const length = range.length ?? Math.max(0, (await orClose(file, size)) - offset);
   return streamOf(file, what, { offset, length });
 }
 
@@ -370,7 +377,7 @@ async function streamOf(
   approve?: () => Promise<void>,
 ): Promise<Readable> {
   if (length === 0) {
-    await file.close();
+    await reachable(() => file.close());
     return Readable.from([]);
   }
   const stream = createReadStream('', {
@@ -401,10 +408,22 @@ async function entries(folder: string): Promise<Dirent[]> {
 /** A rename is durable only when its folder is. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
+  await closing(folder, () => folder.sync());
+}
+
+/** Closes a file after its use. What a disk could not keep it may say only then, so a failing close is a failure. */
+async function closing(file: FileHandle, use: () => Promise<void>): Promise<void> {
+  await orClose(file, use);
+  await reachable(() => file.close());
+}
+
+/** Leaves a file open for whoever goes on with it, but never open behind a failure. */
+async function orClose<T>(file: FileHandle, use: () => Promise<T>): Promise<T> {
   try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    return await use();
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    throw error;
   }
 }
 
@@ -425,14 +444,10 @@ async function reachable<T>(act: () => Promise<T>): Promise<T> {
     if (cause instanceof DomainError || !isSystemError(cause)) throw cause;
     const reason =
       cause.code === 'ENOSPC' || cause.code === 'EDQUOT' ? 'is full' : `failed (${cause.code})`;
-    throw new DomainError(
-      'UNAVAILABLE',
-      `The artifact store ${reason}. Nothing was changed; try again later.`,
-      {
-        cause,
-        retryAfter: 5,
-      },
-    );
+    throw new DomainError('UNAVAILABLE', `The artifact store ${reason}. Try again later.`, {
+      cause,
+      retryAfter: 5,
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
+import type pg from 'pg';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { DomainError, Logger } from '#platform';
 import { ArtifactStore, type StoredBlob } from './artifact-store.js';
@@ -80,8 +81,7 @@ export class GarbageCollector implements OnApplicationBootstrap, OnApplicationSh
       if (!options.dryRun) this.count(collected);
       return collected;
     } finally {
-      // Not awaited to succeed: with the connection, the lock is gone as well.
-      await runner.query(`SELECT pg_advisory_unlock($1)`, [COLLECTOR_LOCK]).catch(() => undefined);
+      await unlock(runner);
       await runner.release();
     }
   }
@@ -281,6 +281,16 @@ const unneeded = `b.kept_until <= now() + make_interval(secs => ${KEEP_SECONDS}:
   AND NOT EXISTS (SELECT 1 FROM blob_reference r WHERE r.digest = b.digest)`;
 
 const givenUp = `touched_at <= now() - make_interval(secs => $1::float8)`;
+
+/** The lock is the connection's: one that cannot give it back must not go back to the pool, or nobody collects any more. */
+async function unlock(runner: QueryRunner): Promise<void> {
+  try {
+    await runner.query(`SELECT pg_advisory_unlock($1)`, [COLLECTOR_LOCK]);
+  } catch {
+    const connection = (await runner.connect().catch(() => undefined)) as pg.Client | undefined;
+    await connection?.end().catch(() => undefined);
+  }
+}
 
 async function lock(runner: QueryRunner): Promise<void> {
   for (const begun = Date.now(); ;) {

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { HotPool, inTransaction } from '#database';
 import { DomainError, type RequestContext } from '#platform';
 import type { SavedStaging } from './artifact-store.js';
@@ -34,14 +34,12 @@ export class UploadRows {
     this.pool = HotPool.of(dataSource);
   }
 
-  async insert({ workspace, actor }: RequestContext): Promise<string> {
-    const row = await this.pool.row<{ id: string }>(
-      {
-        name: 'upload-insert',
-        text: `INSERT INTO upload (workspace, created_by) VALUES ($1, $2) RETURNING id`,
-      },
-      [workspace, actor],
-    );
+  async insert({ workspace, actor }: RequestContext, manager?: EntityManager): Promise<string> {
+    const text = `INSERT INTO upload (workspace, created_by) VALUES ($1, $2) RETURNING id`;
+    const values = [workspace, actor];
+    const [row] = manager
+      ? await manager.query<{ id: string }[]>(text, values)
+      : await this.pool.rows<{ id: string }>({ name: 'upload-insert', text }, values);
     return row?.id ?? '';
   }
 

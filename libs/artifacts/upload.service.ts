@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
 import { ContentHash } from './content-hash.js';
@@ -53,8 +53,9 @@ export class UploadService {
     this.rows = new UploadRows(dataSource);
   }
 
-  async begin(context: RequestContext): Promise<UploadStatus> {
-    const id = await this.rows.insert(context);
+  /** @param manager of the caller's transaction, where it is to be part of one */
+  async begin(context: RequestContext, manager?: EntityManager): Promise<UploadStatus> {
+    const id = await this.rows.insert(context, manager);
     this.counts.begun++;
     return { id, received: 0 };
   }
@@ -93,7 +94,8 @@ export class UploadService {
     const wanted = parseDigest(digest);
     if (part) heard(part.content);
     return this.writing(id, async (writer) => {
-      if (part) await this.receive(writer, part, { last: true });
+      if (part && isRepeated(writer, part, wanted)) part.content.resume();
+      else if (part) await this.receive(writer, part, { last: true });
       const { size } = writer;
       if (writer.verified?.digest !== wanted || writer.verified.size !== size) {
         const actual = await writer.digest();
@@ -140,7 +142,11 @@ export class UploadService {
     const row = uuid.test(id) ? await this.rows.remove(id) : undefined;
     if (!row) throw noUpload(id);
     this.hashes.delete(id);
-    await this.store.stage(id, savedOf(row)).discard();
+    // It is given up, whatever the store says: what cannot be cleared now, the collector finds.
+    await this.store
+      .stage(id, savedOf(row))
+      .discard()
+      .catch(() => undefined);
   }
 
   private async receive(
@@ -179,7 +185,9 @@ export class UploadService {
     } finally {
       await writer.close();
       if (this.writers.get(id) === writer) this.writers.delete(id);
-      if (writer.hash && !writer.published) this.keepHash(id, writer.hash, writer.received);
+      // One that has seen bytes which are not kept would make the whole content look damaged.
+      if (writer.hash && !writer.published && writer.size === writer.received)
+        this.keepHash(id, writer.hash, writer.received);
     }
   }
 
@@ -218,6 +226,14 @@ async function settling(writer: UploadWriter): Promise<boolean> {
   const settled = writer.settled.then(() => true);
   if (await Promise.race([settled, soon])) return true;
   return writer.isCut ? settled : false;
+}
+
+/**
+ * Whether a request brings bytes that the upload is known to have, because an earlier one like it got as far as naming the
+ * blob: after the bytes of a digest no others can follow.
+ */
+function isRepeated({ verified, size }: UploadWriter, part: UploadPart, wanted: Digest): boolean {
+  return verified?.digest === wanted && verified.size === size && (part.start ?? 0) < size;
 }
 
 async function receive(

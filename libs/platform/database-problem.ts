@@ -27,11 +27,11 @@ const unreachable: Meaning = {
 };
 const busy: Meaning = {
   code: 'UNAVAILABLE',
-  message: 'The database is too busy at the moment; nothing was changed, try again.',
+  message: 'The database is too busy at the moment; try again.',
 };
 const full: Meaning = {
   code: 'UNAVAILABLE',
-  message: 'There is no space left to store this; nothing was changed.',
+  message: 'There is no space left to store this; try again when there is.',
 };
 const data: Meaning = {
   code: 'INVALID_ARGUMENT',

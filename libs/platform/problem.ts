@@ -55,6 +55,8 @@ export function problemOf(error: unknown, trace: string): ProblemDocument {
       { extra: { trace } },
     );
   const { status, title } = table[code];
+  // A client that is to come again is always told when.
+  const comeAgain = retryAfter ?? (code === 'UNAVAILABLE' ? 1 : undefined);
   return {
     ...extra,
     type: `urn:slipway:problem:${code.toLowerCase().replaceAll('_', '-')}`,
@@ -63,7 +65,7 @@ export function problemOf(error: unknown, trace: string): ProblemDocument {
     detail: message,
     code,
     ...(errors && { errors }),
-    ...(retryAfter !== undefined && { retryAfter }),
+    ...(comeAgain !== undefined && { retryAfter: comeAgain }),
   };
 }
 
