@@ -6,6 +6,7 @@ import { addDiff } from './commands/diff.js';
 import { addGc } from './commands/gc.js';
 import { addLists } from './commands/lists.js';
 import { addLog } from './commands/log.js';
+import { addMigrate } from './commands/migrate.js';
 import { addPredict } from './commands/predict.js';
 import { addPull } from './commands/pull.js';
 import { addShow } from './commands/show.js';
@@ -42,6 +43,7 @@ for (const add of [
   addPull,
   addDiff,
   addGc,
+  addMigrate,
 ])
   add(program);
 

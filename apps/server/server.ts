@@ -5,14 +5,15 @@ import {
   type Config,
   createLogger,
   freePort,
+  type HeldFolder,
   type Logger,
   notListening,
+  openDataDir,
   setStarting,
   StartError,
   type SupervisedChild,
   superviseChild,
 } from '#platform';
-import { type DataDir, openDataDir } from './data-dir.js';
 
 export interface ServerOptions {
   /** Logs the demo models before `/readyz` says 200. */
@@ -27,7 +28,7 @@ export interface ServerOptions {
  */
 export class Server {
   private readonly logger: Logger;
-  private dataDir: DataDir | undefined;
+  private dataDir: HeldFolder | undefined;
   private postgres: EmbeddedPostgres | undefined;
   private readonly children: SupervisedChild[] = [];
 
