@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAlias } from './commands/alias.js';
+import { addBackup } from './commands/backup.js';
 import { addDiff } from './commands/diff.js';
 import { addGc } from './commands/gc.js';
 import { addLists } from './commands/lists.js';
@@ -43,6 +44,7 @@ for (const add of [
   addPull,
   addDiff,
   addGc,
+  addBackup,
   addMigrate,
 ])
   add(program);
