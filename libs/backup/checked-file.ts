@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -18,13 +17,8 @@ export async function writeChecked(path: string, content: Readable): Promise<Che
       done(null, chunk);
     },
   });
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await pipeline(content, count, file.createWriteStream({ autoClose: false }));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true });
+  await pipeline(content, count, file);
   return { file: basename(path), bytes, sha256: hash.digest('hex') };
 }
 
