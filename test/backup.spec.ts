@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  cp,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -35,7 +45,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Starts a command on a database and a folder; nothing else of the environment comes along. */
 function begin(args: string[], env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, [CLI, ...args], { env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(process.execPath, [CLI, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+  });
   const ended = Promise.all([exitOf(child), text(child.stdout), text(child.stderr)]);
   return { child, ended: ended.then(([code, out, errors]) => ({ code, out, errors })) };
 }
@@ -328,7 +340,9 @@ describe('slipway backup and restore', () => {
     const names: string[] = [];
     const { body } = await follow('0-0');
     for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
-      names.push(...[...chunk.matchAll(/"kind":"([\w.]+)","model":"(\w+)/g)].map(([, , m]) => m ?? ''));
+      names.push(
+        ...[...chunk.matchAll(/"kind":"([\w.]+)","model":"(\w+)/g)].map(([, , m]) => m ?? ''),
+      );
       if (names.includes('after')) break;
     }
     expect(names[0]).toBe('churn');
@@ -358,22 +372,26 @@ describe('slipway backup and restore', () => {
   }, 120_000);
 
   const withS3 = s3IsThere('backup of a bucket') ? it : it.skip;
-  withS3('move from a bucket to a folder and back', async () => {
-    const { registry, settings } = await filled(await ownBucket());
-    const before = await resources(registry);
-    const backup = join(folder, 'bucket');
-    expect(await slipway(['backup', backup, '--blobs'], settings)).toMatchObject({ code: 0 });
-    await registry.close();
-    const target = {
-      DATABASE_URL: await emptyDatabase(),
-      DATA_DIR: join(folder, 'bucket-data'),
-      ...(await ownBucket()),
-    };
-    expect(await slipway(['restore', backup, '--deep'], target)).toMatchObject({ code: 0 });
-    const restored = await startRegistry(target);
-    expect(await resources(restored)).toEqual(before);
-    await restored.close();
-  }, 120_000);
+  withS3(
+    'move from a bucket to a folder and back',
+    async () => {
+      const { registry, settings } = await filled(await ownBucket());
+      const before = await resources(registry);
+      const backup = join(folder, 'bucket');
+      expect(await slipway(['backup', backup, '--blobs'], settings)).toMatchObject({ code: 0 });
+      await registry.close();
+      const target = {
+        DATABASE_URL: await emptyDatabase(),
+        DATA_DIR: join(folder, 'bucket-data'),
+        ...(await ownBucket()),
+      };
+      expect(await slipway(['restore', backup, '--deep'], target)).toMatchObject({ code: 0 });
+      const restored = await startRegistry(target);
+      expect(await resources(restored)).toEqual(before);
+      await restored.close();
+    },
+    120_000,
+  );
 });
 
 /** The digests of the blobs of a folder store. */

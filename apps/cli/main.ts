@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addAlias } from './commands/alias.js';
 import { addBackup } from './commands/backup.js';
 import { addDiff } from './commands/diff.js';
+import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
 import { addLists } from './commands/lists.js';
 import { addLog } from './commands/log.js';
@@ -44,6 +45,7 @@ for (const add of [
   addPull,
   addDiff,
   addGc,
+  addDoctor,
   addBackup,
   addMigrate,
 ])

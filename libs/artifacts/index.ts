@@ -20,5 +20,6 @@ export {
   GarbageCollector,
 } from './garbage-collector.js';
 export { openArtifactStore, type StoreSettings } from './open-artifact-store.js';
+export { type ProbeStep, probeStore } from './probe-store.js';
 export { S3ArtifactStore } from './s3-artifact-store.js';
 export { UploadService, type UploadPart, type UploadStatus } from './upload.service.js';

@@ -129,10 +129,7 @@ class Backup {
   }
 
   /** Everything but the blobs, as of one snapshot. */
-  private async dump(
-    client: pg.Client,
-    work: string,
-  ): Promise<Omit<BackupManifest, 'folder'>> {
+  private async dump(client: pg.Client, work: string): Promise<Omit<BackupManifest, 'folder'>> {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const { rows } = await client.query<{ now: Date; postgres: string }>(
       `SELECT now(), current_setting('server_version') AS postgres`,

@@ -141,9 +141,7 @@ function isSequence(value: unknown): boolean {
 }
 
 function isFile({ file, bytes, sha256 }: Fields): boolean {
-  return (
-    isPlainName(file) && Number.isSafeInteger(bytes) && /^[0-9a-f]{64}$/.test(String(sha256))
-  );
+  return isPlainName(file) && Number.isSafeInteger(bytes) && /^[0-9a-f]{64}$/.test(String(sha256));
 }
 
 /** A name that stays in its folder. */

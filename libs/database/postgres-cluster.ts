@@ -75,8 +75,7 @@ export interface ClusterState {
 /** @throws StartError with what would keep {@link prepareCluster} from making it ready */
 export async function inspectCluster(dataDir: string): Promise<ClusterState> {
   const owner = process.getuid?.() === 0 ? await lookUp() : undefined;
-  if (owner && (await stat(dataDir).catch(() => undefined)))
-    checkReach(dataDir, owner, 'DATA_DIR');
+  if (owner && (await stat(dataDir).catch(() => undefined))) checkReach(dataDir, owner, 'DATA_DIR');
   const binaries = await findBinaries();
   const { stdout } = await run(binaries.postgres, ['--version']);
   const folder = join(dataDir, 'postgres');

@@ -18,7 +18,8 @@ export function addMigrate(program: Command): void {
         const { migrate, openForCommand } = await import('#database');
         const database = await openForCommand(config, { create: true });
         try {
-          const onWait = () => note('Another process migrates, or makes a backup; waiting for it …');
+          const onWait = () =>
+            note('Another process migrates, or makes a backup; waiting for it …');
           const ran = await migrate(database.url, { onWait });
           if (command.optsWithGlobals<{ json?: boolean }>().json) return printJson({ ran });
           for (const name of ran) print(`ran ${name}`);
