@@ -65,7 +65,8 @@ function diskSpace(what: string, free: number, [full, few]: readonly [number, nu
   return free < few ? warning(message, next) : ok(message);
 }
 
-async function nearestFolder(path: string): Promise<string> {
+/** The folder, or the nearest one above it that is there. */
+export async function nearestFolder(path: string): Promise<string> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   const absent = found instanceof Error && found.code === 'ENOENT' && dirname(path) !== path;
   return absent ? nearestFolder(dirname(path)) : path;

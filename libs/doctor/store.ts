@@ -1,12 +1,17 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { probeStore } from '#artifacts';
 import type { Config } from '#platform';
 import { failure, ok, reasonOf, type Said, warning } from './finding.js';
+import { nearestFolder } from './machine.js';
 
 /** S3 refuses requests whose time is more than 15 minutes off. */
 const SKEW_REFUSED = 15 * 60;
 const SKEW_TOLD = 60;
 
 export async function checkStore(config: Config): Promise<Said[]> {
+  const absent = await absentFolder(config);
+  if (absent) return [absent];
   const done: string[] = [];
   for await (const { step, error } of probeStore(config)) {
     if (error) {
@@ -17,6 +22,20 @@ export async function checkStore(config: Config): Promise<Said[]> {
     done.push(step);
   }
   return [ok(`${config.ARTIFACT_STORE}: ${done.join(', ')}`), ...(await checkStoreClock(config))];
+}
+
+/** A folder that the first start makes is not made here. */
+async function absentFolder({ artifactStore, DATA_DIR }: Config): Promise<Said | undefined> {
+  if (artifactStore.kind !== 'folder') return undefined;
+  const { path } = artifactStore;
+  const there = await nearestFolder(path);
+  if (there === path) return undefined;
+  await access(there, constants.W_OK | constants.X_OK);
+  if (path.startsWith(DATA_DIR)) return ok(`${path} is made at the first start`);
+  return warning(
+    `there is no ${path}: the next start makes it`,
+    'if blobs should be there, mount it',
+  );
 }
 
 function nextOf({ artifactStore }: Config, error: Error): string {

@@ -184,7 +184,8 @@ function checkTogether(config: Config, faults: string[]): void {
 /** Secrets are never repeated, in whichever message. */
 function shown(name: Setting, text = ''): string {
   if (/TOKEN|SECRET|ACCESS_KEY/.test(name)) return '***';
-  return name === 'DATABASE_URL' ? text.replace(/:[^:@/]*@/, ':***@') : JSON.stringify(text);
+  // A password that should have been percent-encoded may have any character, an @ too.
+  return name === 'DATABASE_URL' ? text.replace(/\/\/.*@/s, '//***@') : JSON.stringify(text);
 }
 
 function whole(least: number, most: number, absent: () => number): Form<number> {
