@@ -207,8 +207,6 @@ describe('slipway doctor', () => {
   asRoot(
     'says that a folder cannot be written',
     async () => {
-      const { of } = await doctor({ DATA_DIR: '/proc/slipway' });
-      expect(of('disk')).toEqual([failed(/cannot write to/)]);
       const data = join(folder, 'closed');
       await mkdir(join(data, 'artifacts', 'uploads'), { recursive: true });
       await mkdir(join(data, 'artifacts', 'blobs', 'sha256'), { recursive: true });
