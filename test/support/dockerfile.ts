@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, matchesGlob, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 
 /** One stage of a Dockerfile, in its order. */
 export interface Stage {
@@ -34,9 +34,18 @@ export function isSent(path: string, ignore: string): boolean {
     const kept = line.startsWith('!');
     const pattern = kept ? line.slice(1) : line;
     const parents = path.split('/').map((_, i, parts) => parts.slice(0, i + 1).join('/'));
-    if (parents.some((parent) => parent === pattern || matchesGlob(parent, pattern))) sent = kept;
+    if (parents.some((parent) => matches(parent, pattern))) sent = kept;
   }
   return sent;
+}
+
+/** `*` is any name, one with a dot before it too; `**` and a slash any folders. */
+function matches(path: string, pattern: string): boolean {
+  const expression = pattern
+    .split('**/')
+    .map((part) => part.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*'))
+    .join('(?:.*/)?');
+  return new RegExp(`^${expression}$`).test(path);
 }
 
 /** What a COPY names: from a stage or the repository, and the files and folders of it. */
