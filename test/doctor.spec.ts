@@ -48,7 +48,7 @@ interface Diagnosis {
   code: number | null;
   findings: Finding[];
   /** All of one check. */
-  of(check: string): Finding[];
+  of: (check: string) => Finding[];
   out: string;
 }
 
