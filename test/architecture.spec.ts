@@ -13,6 +13,8 @@ const allowed: Record<string, string[]> = {
   protocols: ['program'],
   formats: ['program', 'protocols', 'platform'],
   artifacts: ['database', 'platform'],
+  backup: ['artifacts', 'database', 'platform'],
+  doctor: ['artifacts', 'database', 'platform'],
   registry: ['artifacts', 'search', 'formats', 'program', 'database', 'platform'],
   serving: ['formats', 'program', 'registry', 'artifacts', 'protocols', 'database', 'platform'],
 };

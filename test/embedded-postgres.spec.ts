@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { openDataDir } from '#platform';
 import pg from 'pg';
-import { openDataDir } from '../apps/server/data-dir.js';
 import { exitOf, processesWith, startModule, until } from './support/processes.js';
 
 const script = fileURLToPath(new URL('./support/run-postgres.js', import.meta.url));

@@ -27,6 +27,18 @@ export class CommandError extends Error {
   }
 }
 
+/** A failure of a command that works on this machine instead of asking a server. */
+export class OperationError extends Error {
+  constructor(
+    message: string,
+    readonly exitCode: number,
+    readonly code: string,
+    readonly next?: string,
+  ) {
+    super(message);
+  }
+}
+
 /** The exit code of a failed command (sysexits.h for what cannot be reached). */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
@@ -34,6 +46,7 @@ export function exitCodeOf(error: unknown): number {
     return harmless.includes(error.code) && error.exitCode === 0 ? 0 : USAGE;
   }
   if (error instanceof UsageError) return USAGE;
+  if (error instanceof OperationError) return error.exitCode;
   const cause = error instanceof CommandError ? error.cause : error;
   if (!(cause instanceof SlipwayError)) return REFUSED;
   if (cause.code === 'UNREACHABLE' || cause.code === 'NOT_A_SLIPWAY_SERVER') return UNREACHABLE;
@@ -47,7 +60,8 @@ export function tellFailure(error: unknown, json: boolean): void {
   const next = nextOf(error);
   if (json) {
     const known = cause instanceof SlipwayError ? cause : undefined;
-    const { status = 0, code = 'USAGE', errors = [] } = known ?? {};
+    const { status = 0, errors = [] } = known ?? {};
+    const code = known?.code ?? (error instanceof OperationError ? error.code : 'USAGE');
     console.error(JSON.stringify({ error: { status, code, message, errors, next } }));
     return;
   }
@@ -60,7 +74,7 @@ export function tellFailure(error: unknown, json: boolean): void {
 }
 
 function nextOf(error: unknown): string | undefined {
-  if (error instanceof UsageError) return error.next;
+  if (error instanceof UsageError || error instanceof OperationError) return error.next;
   const cause = error instanceof CommandError ? error.cause : error;
   if (!(cause instanceof SlipwayError)) return undefined;
   if (cause.code === 'UNREACHABLE') return 'slipway start   (or name a server with --url)';

@@ -2,10 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAlias } from './commands/alias.js';
+import { addBackup } from './commands/backup.js';
 import { addDiff } from './commands/diff.js';
+import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
 import { addLists } from './commands/lists.js';
 import { addLog } from './commands/log.js';
+import { addMigrate } from './commands/migrate.js';
 import { addPredict } from './commands/predict.js';
 import { addPull } from './commands/pull.js';
 import { addShow } from './commands/show.js';
@@ -48,6 +51,9 @@ for (const add of [
   addDiff,
   addGc,
   addVerify,
+  addDoctor,
+  addBackup,
+  addMigrate,
 ])
   add(program);
 

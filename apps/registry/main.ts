@@ -1,5 +1,6 @@
-import { checkDatabase } from '#database';
+import { checkDatabase, checkMigrated } from '#database';
 import {
+  ConfigError,
   createLogger,
   endWithParent,
   logCrashes,
@@ -14,8 +15,12 @@ await runMain(async () => {
   const config = readConfig();
   const logger = createLogger(config, 'registry');
   logCrashes(logger);
+  if (!config.DATABASE_URL) {
+    throw new ConfigError(['DATABASE_URL is not set: the registry by itself has no PostgreSQL']);
+  }
   endWithParent();
   await checkDatabase(config.DATABASE_URL);
+  await checkMigrated(config.DATABASE_URL);
   const app = await startRegistryApp(config, logger);
   stopOnSignals(() => app.close());
   tellReady(app.port);

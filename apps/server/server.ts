@@ -5,16 +5,17 @@ import {
   type Config,
   createLogger,
   freePort,
+  type HeldFolder,
   logCrashes,
   type Logger,
   notListening,
+  openDataDir,
   rememberSecrets,
   setStarting,
   StartError,
   type SupervisedChild,
   superviseChild,
 } from '#platform';
-import { type DataDir, openDataDir } from './data-dir.js';
 
 export interface ServerOptions {
   /** Logs the demo models before `/readyz` says 200. */
@@ -29,7 +30,7 @@ export interface ServerOptions {
  */
 export class Server {
   private readonly logger: Logger;
-  private dataDir: DataDir | undefined;
+  private dataDir: HeldFolder | undefined;
   private postgres: EmbeddedPostgres | undefined;
   private readonly children: SupervisedChild[] = [];
 

@@ -36,8 +36,10 @@ const SWEEP_EVERY = 36;
 const BATCH = 500;
 /** Seconds that a second collector waits for the first. */
 const PATIENCE = 30;
-/** One collector at a time, of all replicas; any number that nothing else takes. */
-const COLLECTOR_LOCK = 7547931;
+/**
+ * One collector at a time, of all replicas; any number that nothing else takes. Who shares it keeps collectors away.
+ */
+export const COLLECTOR_LOCK = 7547931;
 
 /**
  * Removes blobs that nothing refers to and nothing keeps, and uploads that were given up: first the row, then the bytes.

@@ -21,7 +21,13 @@ export {
 export { BlobService, type StoredBlobInfo } from './blob.service.js';
 export { digestOf, isDigest, parseDigest, type Digest } from './digest.js';
 export { FolderArtifactStore } from './folder-artifact-store.js';
-export { type Collected, type CollectOptions, GarbageCollector } from './garbage-collector.js';
+export {
+  COLLECTOR_LOCK,
+  type Collected,
+  type CollectOptions,
+  GarbageCollector,
+} from './garbage-collector.js';
 export { openArtifactStore, type StoreSettings } from './open-artifact-store.js';
+export { type ProbeStep, probeStore } from './probe-store.js';
 export { S3ArtifactStore } from './s3-artifact-store.js';
 export { UploadService, type UploadPart, type UploadStatus } from './upload.service.js';

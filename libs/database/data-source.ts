@@ -55,26 +55,3 @@ export function sessionOptions({ statementTimeout = STATEMENT_TIMEOUT }: Databas
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
   };
 }
-
-/** Brings the schema up to date. Processes that start together wait for each other. */
-export async function migrate(url: string): Promise<void> {
-  const dataSource = new DataSource(
-    databaseOptions(url, [], { name: 'slipway-migrations', size: 2, statementTimeout: 0 }),
-  );
-  await dataSource.initialize();
-  const lock = dataSource.createQueryRunner();
-  try {
-    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await dataSource.runMigrations();
-  } finally {
-    await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => {});
-    await lock.release();
-    await dataSource.destroy();
-  }
-}
-
-/** "slipway" on a telephone keypad: any number that no other program locks. */
-const MIGRATION_LOCK = 7547929;
-
-/** For the `typeorm` command line, which runs migrations only and needs no entity. */
-export default new DataSource(databaseOptions(process.env.DATABASE_URL ?? ''));

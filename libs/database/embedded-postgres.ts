@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort, type Logger, StartError } from '#platform';
-import { type Cluster, prepareCluster } from './postgres-cluster.js';
-import { stopLeftover } from './postgres-leftover.js';
+import { type Cluster, prepareCluster, readPassword } from './postgres-cluster.js';
+import { leftoverOf, stopLeftover } from './postgres-leftover.js';
 
 export interface EmbeddedPostgresOptions {
   /** The cluster is its folder `postgres`. */
@@ -64,6 +64,15 @@ export class EmbeddedPostgres {
   /** URL of the database `slipway`, or of another one. */
   url(database = USER): string {
     return `postgres://${USER}:${this.cluster.password}@${HOST}:${this.port}/${database}`;
+  }
+
+  /** URL of the PostgreSQL that a server runs on this folder now; undefined where none takes connections. */
+  static async runningUrl(dataDir: string): Promise<string | undefined> {
+    const folder = join(dataDir, 'postgres');
+    const lines = (await readPidFile(folder)).split('\n');
+    const port = lines[3]?.trim();
+    if (!port || lines[7]?.trim() !== 'ready' || !(await leftoverOf(folder))) return undefined;
+    return `postgres://${USER}:${await readPassword(dataDir)}@${HOST}:${port}/${USER}`;
   }
 
   get guardianPid(): number | undefined {

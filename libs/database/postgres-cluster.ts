@@ -16,6 +16,7 @@ import {
 import { dirname, join, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { StartError } from '#platform';
+import { leftoverOf } from './postgres-leftover.js';
 
 /** The files of an embedded PostgreSQL, ready to be started. */
 export interface Cluster {
@@ -59,6 +60,49 @@ export async function prepareCluster(dataDir: string, superuser: string): Promis
   if (version === undefined) await initialise({ folder, password, binaries, owner }, superuser);
   else await checkVersion(folder, version.trim(), binaries);
   return { folder, password, binaries, ...(owner && { owner }) };
+}
+
+/** How the embedded PostgreSQL of a folder is, without starting or changing anything. */
+export interface ClusterState {
+  /** Version of the binaries, such as 18.1. */
+  binaries: string;
+  /** Major version that made the cluster; undefined where there is none yet. */
+  version?: string;
+  /** Process id of the PostgreSQL that runs on it. */
+  pid?: number;
+}
+
+/** @throws StartError with what would keep {@link prepareCluster} from making it ready */
+export async function inspectCluster(dataDir: string): Promise<ClusterState> {
+  const owner = process.getuid?.() === 0 ? await lookUp() : undefined;
+  if (owner && (await stat(dataDir).catch(() => undefined))) checkReach(dataDir, owner, 'DATA_DIR');
+  const binaries = await findBinaries();
+  const { stdout } = await run(binaries.postgres, ['--version']);
+  const folder = join(dataDir, 'postgres');
+  const version = await readFile(join(folder, 'PG_VERSION'), 'utf8').catch(() => undefined);
+  if (version !== undefined) {
+    await checkVersion(folder, version.trim(), binaries);
+    await readPassword(dataDir);
+  }
+  const pid = await leftoverOf(folder);
+  return {
+    binaries: /\s(\d+[\d.]*)/.exec(stdout)?.[1] ?? 'unknown',
+    ...(version !== undefined && { version: version.trim() }),
+    ...(pid !== undefined && { pid }),
+  };
+}
+
+/** @throws StartError where it is missing, or kept from this user */
+export async function readPassword(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'postgres-password');
+  const kept = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EACCES') return '';
+    throw new StartError(`This user may not read ${file}: run this as the user of the server.`);
+  });
+  if (kept.trim()) return kept.trim();
+  throw new StartError(
+    `${file} is missing: without it the database in ${dataDir}/postgres cannot be opened`,
+  );
 }
 
 const UNFINISHED = 'postgres.new-';
@@ -117,13 +161,9 @@ async function checkVersion(folder: string, found: string, binaries: Binaries): 
 /** The password is made once and kept beside the cluster, for this user alone. */
 async function keptPassword(dataDir: string): Promise<string> {
   const file = join(dataDir, 'postgres-password');
-  const kept = await readFile(file, 'utf8').catch(() => '');
+  const made = await stat(join(dataDir, 'postgres', 'PG_VERSION')).catch(() => undefined);
+  const kept = made ? await readPassword(dataDir) : await readFile(file, 'utf8').catch(() => '');
   if (kept.trim()) return kept.trim();
-  if (await stat(join(dataDir, 'postgres', 'PG_VERSION')).catch(() => undefined)) {
-    throw new StartError(
-      `${file} is missing: without it the database in ${dataDir}/postgres cannot be opened`,
-    );
-  }
   const password = randomBytes(24).toString('base64url');
   const partial = `${file}.${process.pid}`;
   await writeFile(partial, `${password}\n`, { mode: 0o600 });

@@ -29,7 +29,8 @@ export async function stopLeftover(folder: string): Promise<void> {
   );
 }
 
-async function leftoverOf(folder: string): Promise<number | undefined> {
+/** The process id of the PostgreSQL that runs on a cluster. */
+export async function leftoverOf(folder: string): Promise<number | undefined> {
   const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
   // Its first two lines: the process, and the folder as the process was told it, by whichever path.
   const [id = '', told = ''] = text.split('\n');

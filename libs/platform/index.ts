@@ -3,6 +3,7 @@ export { answerBrokenRequests, type BrokenAnswer } from './broken-requests.js';
 export { channels } from './channels.js';
 export { Config, ConfigError, configWarnings, isLoopback, readConfig } from './config.js';
 export { contextOf, givenId, type RequestContext, systemContext } from './context.js';
+export { type HeldFolder, holdFolder, isHeld, openDataDir } from './data-dir.js';
 export { DomainError, type DomainErrorOptions, type ErrorCode, type FieldError } from './errors.js';
 export { EXIT_CONFIG, EXIT_UNAVAILABLE, exitCodeOf, explain, runMain, StartError } from './exit.js';
 export { freePort, notListening } from './free-port.js';

@@ -1,0 +1,2 @@
+export { diagnose } from './doctor.js';
+export type { Finding } from './finding.js';
