@@ -25,7 +25,7 @@ afterEach(async () => {
 async function health(url: string, agent?: Agent): Promise<Health> {
   const begun = performance.now();
   return new Promise((resolve, reject) => {
-    request(url, agent ? { agent } : {}, (answer) => {
+    request(url, { agent: agent ?? false }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
       answer.on('end', () => {
