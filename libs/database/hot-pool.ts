@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { readJsonExactly } from './exact-json.js';
 import { CONNECT_TIMEOUT, type DatabaseUse, sessionOptions } from './data-source.js';
 
@@ -33,6 +33,18 @@ export class HotPool {
     const [first] = await this.rows<T>(statement, values);
     return first;
   }
+}
+
+/** As {@link HotPool.rows}, in the transaction of `manager`. */
+export async function preparedRows<T extends object>(
+  { queryRunner }: EntityManager,
+  { name, text }: Statement,
+  values: unknown[] = [],
+): Promise<T[]> {
+  if (!queryRunner?.isTransactionActive) throw new Error('Not in a transaction');
+  const client = (await queryRunner.connect()) as pg.PoolClient;
+  const { rows } = await client.query<T>({ name, text, values });
+  return rows;
 }
 
 /** A pool without TypeORM, for processes that only follow the database. A lost connection is told, never thrown. */

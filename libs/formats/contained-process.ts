@@ -23,9 +23,10 @@ export interface ProcessEnd {
 /**
  * `ulimit -d` (RLIMIT_DATA) bounds every private writable page on Linux ≥ 4.7, those of native code too: an allocation
  * above it fails, which ONNX Runtime turns into an error of the run. No core is dumped: writing gigabytes would delay the
- * replacement.
+ * replacement. Where the machine as a whole runs out of memory, the kernel takes such a process before any other.
  */
-const LIMITED = 'ulimit -c 0; ulimit -d "$1" 2>/dev/null; shift; exec "$@"';
+const LIMITED =
+  'ulimit -c 0; ulimit -d "$1" 2>/dev/null; (echo 1000 > /proc/self/oom_score_adj) 2>/dev/null; shift; exec "$@"';
 
 const WATCH_EVERY = process.platform === 'linux' ? 200 : 1000;
 

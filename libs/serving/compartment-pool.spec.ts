@@ -164,6 +164,7 @@ describe('compartments', () => {
     const pool = poolOf({ memory: 1 });
     const good = await pool.load('good', loop, 1_000);
     const bad = await pool.load('bad', division, 1_000);
+    await bad.run([integers('a', 6n), integers('b', 3n)], ['y']);
     for (let i = 0; i < 100 && pool.compartments.length > 1; i++) await sleep(20);
     expect(pool.compartments.map(({ versions }) => versions.toSorted())).toEqual([['bad', 'good']]);
     const fault = bad.run([integers('a', -(2n ** 63n)), integers('b', -1n)], ['y']);
@@ -181,6 +182,36 @@ describe('compartments', () => {
     const [y] = await bad.run([integers('a', 6n), integers('b', 3n)], ['y']);
     expect(y?.data).toEqual(BigInt64Array.of(2n));
     expect(pool.compartments).toHaveLength(2);
+  });
+
+  test('nothing shares with a version that has not answered yet', async () => {
+    const pool = poolOf({ memory: 1 });
+    const good = await pool.load('good', loop, 1_000);
+    const fresh = await pool.load('fresh', loop, 1_000);
+    await sleep(300);
+    expect(pool.compartments).toHaveLength(2);
+    const frozen = fresh.run([floats('x', 1), times(FOREVER)], ['y']);
+    const began = Date.now();
+    expect((await good.run([floats('x', 1), times(1n)], ['y']))[0]?.data[0]).toBe(2);
+    expect(Date.now() - began).toBeLessThan(500);
+    await expect(frozen).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
+  test('what shares with a version that freezes is answered in time all the same', async () => {
+    const pool = poolOf({ memory: 1, timeout: 4_000 });
+    const good = await pool.load('good', loop, 1_000);
+    const bad = await pool.load('bad', loop, 1_000);
+    await bad.run([floats('x', 1), times(1n)], ['y']);
+    for (let i = 0; i < 100 && pool.compartments.length > 1; i++) await sleep(20);
+    expect(pool.compartments).toHaveLength(1);
+    const frozen = bad.run([floats('x', 1), times(FOREVER)], ['y']);
+    const behind = good.run([floats('x', 1), times(1n)], ['y']);
+    expect((await behind)[0]?.data[0]).toBe(2);
+    // The one that froze has its whole time still.
+    expect(quarantined).toEqual([]);
+    await expect(frozen).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(quarantined.map(({ key }) => key)).toEqual(['bad']);
+    expect((await good.run([floats('x', 1), times(2n)], ['y']))[0]?.data[0]).toBe(3);
   });
 
   test('a version that keeps on killing gets no other compartment', async () => {

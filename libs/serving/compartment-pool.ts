@@ -1,5 +1,5 @@
 import { DomainError } from '#platform';
-import type { Binding, Runtime, Signature, Tensor } from '#program';
+import { ProgramError, type Binding, type Runtime, type Signature, type Tensor } from '#program';
 import {
   Compartment,
   CompartmentLost,
@@ -44,7 +44,7 @@ const KILLS_WITHIN = 60_000;
  * Keeps ONNX versions in compartments: each in one of its own while the memory suffices, else several in one; a version is
  * always loaded and run first in a fresh compartment, because loading next to running versions costs them 300 ms. A
  * compartment that freezes or dies is replaced at once; the version that was running is quarantined, those that shared with
- * it go on in the new one, and their requests that were lost are tried once more.
+ * it go on in a new one (already when it runs suspiciously long), and their requests are tried there once more.
  */
 export class CompartmentPool {
   private readonly residents = new Map<string, Resident>();
@@ -57,15 +57,22 @@ export class CompartmentPool {
 
   /**
    * Loads a version and answers its runtime. Rejects with ProgramError or DomainError where it does not load; then nothing
-   * of it remains. `bytesHint`: what it will take, such as the size of its files.
+   * of it remains. `bytesHint`: what it will take, such as the size of its files. `signal` gives the load up.
    */
-  async load(key: string, source: ProgramSource, bytesHint: number): Promise<CompartmentRuntime> {
+  async load(
+    key: string,
+    source: ProgramSource,
+    bytesHint: number,
+    signal?: AbortSignal,
+  ): Promise<CompartmentRuntime> {
     if (this.closed) throw new DomainError('UNAVAILABLE', 'The server is stopping.');
     if (this.residents.has(key)) throw new Error(`Version ${key} is loaded already.`);
     const joined = this.hasRoomFor(bytesHint) ? undefined : this.smallestShared();
     const home = this.newHome();
     const resident = new Resident(key, source, this);
     this.residents.set(key, resident);
+    const giveUp = (): void => this.release(home);
+    signal?.addEventListener('abort', giveUp, { once: true });
     try {
       await home.take(resident);
     } catch (error) {
@@ -77,8 +84,10 @@ export class CompartmentPool {
             `The version could not be loaded. ${error.message}`,
           )
         : error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
     }
-    if (joined) void this.merge(joined, home);
+    home.joins = joined;
     this.prepareSpare();
     return resident.runtime(this.options.timeout);
   }
@@ -124,6 +133,16 @@ export class CompartmentPool {
       .at(0);
   }
 
+  /**
+   * Versions of another compartment move into this one, as was planned when its version was loaded. Not before that one has
+   * answered: a first run that freezes or kills would take the others along.
+   */
+  join(home: Home): void {
+    const { joins } = home;
+    home.joins = undefined;
+    if (joins && this.homes.has(joins) && this.homes.has(home)) void this.merge(joins, home);
+  }
+
   /** Moves the versions of one compartment into another, one by one; each answers all the time. */
   private async merge(from: Home, into: Home): Promise<void> {
     for (const resident of from.all()) {
@@ -142,8 +161,9 @@ export class CompartmentPool {
     const residents = home.all();
     this.options.onEnd?.({ ...end, versions: home.keys, pid: home.pid });
     const others = residents.filter(({ key }) => key !== end.culprit);
-    const shared = others.length > 0 ? this.newHome() : undefined;
-    for (const resident of others) if (shared) resident.return = this.bringBack(resident, shared);
+    const lost = others.some((resident) => !resident.return);
+    const shared = lost ? this.newHome() : undefined;
+    for (const resident of others) if (shared) resident.return ??= this.bringBack(resident, shared);
     const culprit = residents.find(({ key }) => key === end.culprit);
     if (!culprit) return;
     culprit.blame(end.reason);
@@ -151,10 +171,28 @@ export class CompartmentPool {
     this.options.onQuarantine?.(culprit.key, end.reason);
   }
 
+  /**
+   * A version has been running for so long that it may be frozen: the others that share the compartment do not wait until
+   * that is certain, or their time would be over too, but go on in a new one, with the requests that wait behind it.
+   */
+  private evacuate(home: Home, suspect: string): void {
+    const others = home.all().filter(({ key, return: way }) => key !== suspect && !way);
+    if (!others.length || this.closed) return;
+    const refuge = this.newHome();
+    for (const resident of others) {
+      resident.return = this.bringBack(resident, refuge);
+      void resident.return.then(() => home.abandon(resident.key));
+    }
+  }
+
   private newHome(): Home {
     const started = this.spare ?? this.start();
     this.spare = undefined;
-    const home: Home = new Home(started, (end) => this.ended(home, end));
+    const home: Home = new Home(
+      started,
+      (end) => this.ended(home, end),
+      (suspect) => this.evacuate(home, suspect),
+    );
     this.homes.add(home);
     return home;
   }
@@ -180,7 +218,8 @@ export class CompartmentPool {
       await home.take(resident);
       this.prepareSpare();
     } catch (error) {
-      if (error instanceof CompartmentLost && again && !this.closed)
+      if (this.closed || resident.isGone) return;
+      if (error instanceof CompartmentLost && again)
         return this.bringBack(resident, this.newHome(), false);
       const reason = error instanceof Error ? error.message : String(error);
       resident.blame(`could not be loaded again: ${reason}`);
@@ -191,6 +230,8 @@ export class CompartmentPool {
 
 /** A compartment with the versions in it. */
 class Home {
+  /** A compartment whose versions move in here. */
+  joins: Home | undefined;
   private compartment: Compartment | undefined;
   private readonly residents = new Map<string, Resident>();
   private queue: Promise<unknown> = Promise.resolve();
@@ -198,11 +239,13 @@ class Home {
   constructor(
     private readonly started: Promise<Compartment>,
     onEnd: (end: CompartmentEnd) => void,
+    onSuspect: (key: string) => void,
   ) {
     started.then(
       (compartment) => {
         this.compartment = compartment;
         compartment.once('end', onEnd);
+        compartment.on('suspect', onSuspect);
       },
       () => undefined,
     );
@@ -249,6 +292,11 @@ class Home {
   leave(resident: Resident): void {
     this.residents.delete(resident.key);
     this.compartment?.unload(resident.key);
+  }
+
+  /** The requests of a version that has left are tried elsewhere. */
+  abandon(key: string): void {
+    this.compartment?.abandon(key);
   }
 
   async run(key: string, inputs: Tensor[], outputs: string[], timeout: number): Promise<Tensor[]> {
@@ -336,7 +384,15 @@ class Resident {
 
   private async runOnce(inputs: Tensor[], outputs: string[], until: number): Promise<Tensor[]> {
     const home = await this.place(until);
-    return home.run(this.key, inputs, outputs, Math.max(1, until - Date.now()));
+    try {
+      const answer = await home.run(this.key, inputs, outputs, Math.max(1, until - Date.now()));
+      if (home.joins) this.pool.join(home);
+      return answer;
+    } catch (error) {
+      // A refusal is an answer as well.
+      if (home.joins && error instanceof ProgramError) this.pool.join(home);
+      throw error;
+    }
   }
 
   private async place(until: number): Promise<Home> {

@@ -52,6 +52,8 @@ interface Pending {
   timeout: number;
   /** Milliseconds of silence after which the process is frozen, while this is what it works at. */
   patience: number;
+  /** It runs a version, and does not load one. */
+  isRun: boolean;
   sentAt: number;
   /** Its caller has been told that it is over. */
   expired: boolean;
@@ -70,9 +72,10 @@ const entry = fileURLToPath(new URL('./compartment-child.js', import.meta.url));
 /**
  * A child process that runs ONNX graphs, so that native code that freezes, crashes or eats memory takes nothing else down.
  * It runs one request after the other in the order of their coming; so the oldest that has no answer is the one that runs.
- * Everything sent in one turn of the event loop goes in one write. Emits `end`, once, however it ends.
+ * Everything sent in one turn of the event loop goes in one write. Emits `end`, once, however it ends, and `suspect` with
+ * the key of a version that has been running for so long that it may be frozen.
  */
-export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
+export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: [string] }> {
   private readonly writer = new FrameWriter();
   private readonly slots = new Map<string, number>();
   private readonly pending = new Map<number, Pending>();
@@ -84,6 +87,8 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
   private closed = false;
   private ended: CompartmentEnd | undefined;
   private frozen = false;
+  /** The request that `suspect` was emitted for last. */
+  private suspected: Pending | undefined;
 
   static async start(options: CompartmentOptions): Promise<Compartment> {
     const { memory } = options;
@@ -171,6 +176,15 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
     this.flushSoon();
   }
 
+  /** Gives up the requests of a version, which may be tried elsewhere. */
+  abandon(key: string): void {
+    for (const pending of this.pending.values()) {
+      if (pending.key !== key || pending.expired) continue;
+      pending.expired = true;
+      pending.reject(new CompartmentLost(`${key} has left this compartment.`));
+    }
+  }
+
   /** Ends the process; requests that are in it are lost. */
   close(): void {
     this.closed = true;
@@ -193,7 +207,8 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
     return new Promise((resolve, reject) => {
       this.writer.message(type, id, write);
       const sentAt = Date.now();
-      this.pending.set(id, { key, ...limits, sentAt, expired: false, resolve, reject });
+      const isRun = type === MessageType.Run;
+      this.pending.set(id, { key, ...limits, isRun, sentAt, expired: false, resolve, reject });
       this.flushSoon();
     });
   }
@@ -228,10 +243,15 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
         void this.ping(PING_TIMEOUT).catch(() => undefined);
       return;
     }
-    if (now - Math.max(running.sentAt, this.heardAt) >= running.patience) {
+    const silent = now - Math.max(running.sentAt, this.heardAt);
+    if (silent >= running.patience) {
       this.frozen = true;
       this.child.kill(`did not answer within ${running.patience / 1000} s`);
       return;
+    }
+    if (running.isRun && running !== this.suspected && silent >= suspicious(running)) {
+      this.suspected = running;
+      this.emit('suspect', running.key);
     }
     for (const pending of this.pending.values()) {
       if (pending.expired || now - pending.sentAt < pending.timeout) continue;
@@ -261,6 +281,11 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd] }> {
     this.emit('end', this.ended);
     this.removeAllListeners('end');
   }
+}
+
+/** Milliseconds after which others are kept away from what may be frozen: what is left must do for them elsewhere. */
+function suspicious({ patience }: Pending): number {
+  return Math.min(1000, patience / 4);
 }
 
 function deadline({ timeout }: Pending): DomainError {

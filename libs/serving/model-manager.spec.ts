@@ -6,6 +6,7 @@ import { LoadError } from './load-error.js';
 import { LoadedVersion } from './loaded-version.js';
 import { ModelManager, type VersionLoader } from './model-manager.js';
 import type { ModelState } from './model-slot.js';
+import { STALE_AFTER } from './policy.js';
 
 const log = createLogger({ LOG_LEVEL: 'silent' }, 'test');
 const MEMORY = 100;
@@ -44,14 +45,17 @@ const wish = (...models: DesiredModel[]): DesiredSnapshot => ({ models, watched:
 class ScriptedLoader implements VersionLoader {
   readonly begun: string[] = [];
   readonly closed: string[] = [];
+  readonly aborted: string[] = [];
   readonly #ends = new Map<string, (error?: Error) => void>();
 
   async load(
     modelId: string,
     wanted: VersionTarget,
     admit: (bytes: number) => void,
+    signal: AbortSignal,
   ): Promise<LoadedVersion> {
     const key = wanted.versionId;
+    signal.addEventListener('abort', () => this.aborted.push(key));
     this.begun.push(key);
     admit(BYTES);
     await new Promise<void>((resolve, reject) => {
@@ -146,6 +150,23 @@ describe('ModelManager', () => {
     manager.update(wish(follows('a', 3)));
     expect(answering('a')).toBe(3);
     expect(loader.begun).toHaveLength(length);
+  });
+
+  it('gives up a load that does not end and that nobody wishes for any longer', async () => {
+    manager.update(wish(follows('m', 1)));
+    await loader.end('m-1');
+    manager.update(wish(follows('m', 2)));
+    manager.update(wish(follows('m', 1)));
+    expect(loader.aborted).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, STALE_AFTER + 50));
+    expect(loader.aborted).toEqual(['m-2']);
+    await loader.end('m-2', new Error('given up'));
+    expect(answering('m')).toBe(1);
+    expect(states.at(-1)).toMatchObject({ state: 'ready', answering: 1 });
+    // Wished for again, it is loaded again.
+    manager.update(wish(follows('m', 2)));
+    await loader.end('m-2');
+    expect(answering('m')).toBe(2);
   });
 
   it('reports what it does', async () => {

@@ -5,19 +5,21 @@ import { LoadQueue } from './load-queue.js';
 import { asLoadError, LoadError } from './load-error.js';
 import type { LoadedVersion } from './loaded-version.js';
 import { keyOf, lastUsed, ModelSlot, newEntry, type Entry, type ModelState } from './model-slot.js';
-import { makeRoom, nextActions, roleOf, type Resident } from './policy.js';
+import { makeRoom, nextActions, roleOf, STALE_AFTER, type Resident } from './policy.js';
 import type { Route, RouteTable } from './route-table.js';
 
 /** Brings a version into memory, warmed up. */
 export interface VersionLoader {
   /**
    * @param admit called with the bytes the version will need before they are taken; throws where there is no room
+   * @param signal aborts the load; what it rejects with then is of no interest
    * @throws LoadError
    */
   load(
     modelId: string,
     target: VersionTarget,
     admit: (bytes: number) => void,
+    signal: AbortSignal,
   ): Promise<LoadedVersion>;
 }
 
@@ -249,11 +251,15 @@ export class ModelManager {
   }
 
   async #bring(slot: ModelSlot, entry: Entry): Promise<void> {
+    if (slot.entries.get(entry.key) !== entry) return;
     const { model, modelId } = slot;
     const { target } = entry;
     const started = performance.now();
-    const loaded = await this.#options.loader.load(modelId, target, (bytes) =>
-      this.#admit(slot, entry, bytes),
+    const loaded = await this.#options.loader.load(
+      modelId,
+      target,
+      (bytes) => this.#admit(slot, entry, bytes),
+      entry.abort.signal,
     );
     if (slot.entries.get(entry.key) !== entry) return loaded.retire();
     try {
@@ -274,6 +280,7 @@ export class ModelManager {
   }
 
   #fail(slot: ModelSlot, entry: Entry, cause: unknown): void {
+    if (slot.entries.get(entry.key) !== entry) return;
     const { model } = slot;
     const error = asLoadError(cause);
     const { retry, message } = error;
@@ -334,6 +341,7 @@ export class ModelManager {
     const slot = this.#slots.get(entry.modelId);
     if (slot?.entries.get(entry.key) !== entry) return;
     slot.entries.delete(entry.key);
+    entry.abort.abort();
     if (slot.previous === entry) slot.previous = undefined;
     if (slot.answering === entry) slot.answering = undefined;
     this.#publish();
@@ -350,7 +358,9 @@ export class ModelManager {
     const now = Date.now();
     const stale =
       entry?.state === 'failed' && (entry.retryAt <= now || now - entry.lastUsed > LONGEST_BACKOFF);
-    return entry && !stale ? entry : this.#load(slot, target, false);
+    const demanded = entry && !stale ? entry : this.#load(slot, target, false);
+    demanded.demanded = true;
+    return demanded;
   }
 
   async #wait(slot: ModelSlot, entry: Entry, patience: number): Promise<LoadedVersion> {
@@ -408,6 +418,8 @@ export class ModelManager {
         if (entry.target.versionId !== slot.desired?.target.versionId)
           watched.push(entry.target.versionId);
         if (entry.state === 'failed') due = Math.min(due, entry.retryAt);
+        if (entry.state === 'loading' && !entry.demanded && entry !== slot.wished)
+          due = Math.min(due, entry.lastUsed + STALE_AFTER);
       }
       if (!slot.desired && !slot.entries.size) this.#slots.delete(slot.modelId);
     }

@@ -27,6 +27,10 @@ export interface Entry {
   bytes: number;
   /** Milliseconds since the epoch. */
   lastUsed: number;
+  /** Gives up the load. */
+  readonly abort: AbortController;
+  /** A request asked for it, not only what the model follows. */
+  demanded: boolean;
   /** Loads that were begun. */
   attempts: number;
   /** `failed` only: when to load again; Infinity where only a change of the wish can help. */
@@ -50,6 +54,8 @@ export function newEntry(modelId: string, target: VersionTarget, failed: Entry |
     loaded: undefined,
     bytes: 0,
     lastUsed: Date.now(),
+    abort: new AbortController(),
+    demanded: false,
     attempts: (failed?.attempts ?? 0) + 1,
     retryAt: Infinity,
     error: failed?.error,
@@ -94,6 +100,7 @@ export class ModelSlot {
         bytes: entry.bytes,
         leases: entry.loaded?.leases ?? 0,
         lastUsed: lastUsed(entry),
+        demanded: entry.state === 'loading' && entry.demanded,
         retryAt: entry.retryAt,
       });
     }

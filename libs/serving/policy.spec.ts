@@ -5,6 +5,7 @@ import {
   makeRoom,
   nextActions,
   roleOf,
+  STALE_AFTER,
   type ModelView,
   type Resident,
   type VersionView,
@@ -79,6 +80,22 @@ describe('nextActions', () => {
       { kind: 'unload', key: 'b' },
       { kind: 'unload', key: 'c' },
     ]);
+  });
+
+  it('gives up a load that takes long where nobody wishes for it any longer', () => {
+    const since = (ms: number) => ({ state: 'loading' as const, lastUsed: NOW - ms });
+    const view: ModelView = {
+      aspired: 'a',
+      answering: 'b',
+      versions: [
+        version('a', since(IDLE_AFTER)),
+        version('b'),
+        version('c', since(STALE_AFTER)),
+        version('d', since(STALE_AFTER - 1)),
+        version('e', { ...since(STALE_AFTER), demanded: true }),
+      ],
+    };
+    expect(nextActions(view, NOW)).toEqual([{ kind: 'unload', key: 'c' }]);
   });
 
   it('never touches what answers before another version is ready, and settles', () => {

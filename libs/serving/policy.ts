@@ -9,8 +9,10 @@ export interface VersionView {
   bytes: number;
   /** Requests that run on it. */
   leases: number;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; while loading, since when. */
   lastUsed: number;
+  /** `loading` only: a request asked for it, which may come again. */
+  demanded?: boolean;
   /** `failed` only: when a retry may bring something else; Infinity where only a change can. */
   retryAt?: number;
 }
@@ -34,6 +36,9 @@ export type Action =
 /** A version that nobody follows is unloaded when it was not asked for this long (ms). */
 export const IDLE_AFTER = 10 * 60_000;
 
+/** A load that nobody wishes for any longer is given up when it has taken so long (ms): one that froze would hold its place. */
+export const STALE_AFTER = 2000;
+
 /**
  * The next steps of one model, from what is wished and what is there; a pure function, called again after each step.
  *
@@ -51,9 +56,9 @@ export function nextActions(model: ModelView, now: number): Action[] {
     actions.push({ kind: 'load', key: model.aspired });
   }
   for (const version of model.versions) {
-    if (roleOf(model, version.key) === 'followed' || version.state === 'loading' || version.leases)
-      continue;
-    if (now - version.lastUsed >= IDLE_AFTER) actions.push({ kind: 'unload', key: version.key });
+    if (roleOf(model, version.key) === 'followed' || version.leases || version.demanded) continue;
+    const patience = version.state === 'loading' ? STALE_AFTER : IDLE_AFTER;
+    if (now - version.lastUsed >= patience) actions.push({ kind: 'unload', key: version.key });
   }
   return actions;
 }

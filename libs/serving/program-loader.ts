@@ -38,11 +38,15 @@ export interface ContainedRuntime {
 
 /** Where Programs run that could freeze or kill a process: those with ONNX parts, and those that did it before. */
 export interface Compartments {
-  /** @param bytesHint what it will take, as far as one can say */
+  /**
+   * @param bytesHint what it will take, as far as one can say
+   * @param signal ends the process in which it is being loaded
+   */
   load(
     key: string,
     source: { program: unknown; weights?: string; files: Record<string, string> },
     bytesHint: number,
+    signal?: AbortSignal,
   ): Promise<ContainedRuntime>;
 }
 
@@ -54,6 +58,13 @@ export interface ProgramLoaderOptions {
   /** Deadline of the warm-up (ms). */
   timeout: number;
   log: Logger;
+}
+
+interface LoadInProgress {
+  /** Digests of the files that it holds. */
+  held: string[];
+  admit: (bytes: number) => void;
+  signal: AbortSignal | undefined;
 }
 
 /** A Program is its graph and names; what is larger than this is none. */
@@ -76,6 +87,7 @@ export class ProgramLoader implements VersionLoader {
     modelId: string,
     target: VersionTarget,
     admit: (bytes: number) => void,
+    signal?: AbortSignal,
   ): Promise<LoadedVersion> {
     if (!target.program) throw new LoadError('it has no compiled Program', 'never');
     const held: string[] = [];
@@ -84,7 +96,7 @@ export class ProgramLoader implements VersionLoader {
     };
     try {
       const program = await this.#read(target.program, held);
-      const loaded = await this.#make(program, target, target.program, held, admit);
+      const loaded = await this.#make(program, target, target.program, { held, admit, signal });
       const version = new LoadedVersion(
         modelId,
         target.version,
@@ -92,7 +104,7 @@ export class ProgramLoader implements VersionLoader {
         this.#batcher(loaded, target.program),
       );
       try {
-        await this.#warmUp(version, target);
+        await Promise.race([this.#warmUp(version, target), aborted(signal)]);
       } catch (error) {
         await version.retire();
         throw error;
@@ -118,8 +130,7 @@ export class ProgramLoader implements VersionLoader {
     program: Program,
     target: VersionTarget,
     digest: string,
-    held: string[],
-    admit: (bytes: number) => void,
+    { held, admit, signal }: LoadInProgress,
   ): Promise<LoadedProgram> {
     const hasOnnx = program.nodes.some((node) => node.kind === 'onnx');
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
@@ -127,7 +138,7 @@ export class ProgramLoader implements VersionLoader {
     admit(bytesHint);
     const large = program.weights.size > MAX_WEIGHTS_HERE;
     if (hasOnnx || large || target.quarantine !== null)
-      return this.#contain(program, bytesHint, digest, held);
+      return this.#contain(program, bytesHint, digest, held, signal);
     const weights = program.weights.size
       ? await this.#bytes(program.weights, held)
       : new Uint8Array(0);
@@ -152,6 +163,7 @@ export class ProgramLoader implements VersionLoader {
     bytesHint: number,
     digest: string,
     held: string[],
+    signal: AbortSignal | undefined,
   ): Promise<LoadedProgram> {
     const files: Record<string, string> = {};
     for (const file of program.files) files[file.path] = await this.#verified(file, held);
@@ -163,6 +175,7 @@ export class ProgramLoader implements VersionLoader {
       key,
       { program, ...weights, files },
       bytesHint,
+      signal,
     );
     return {
       signature: program.signature,
@@ -262,6 +275,15 @@ export class ProgramLoader implements VersionLoader {
     held.push(digest);
     return { digest, path };
   }
+}
+
+/** Rejects when the load is given up. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const giveUp = (): void => reject(new LoadError('it is not wished for any longer', 'soon'));
+    if (signal?.aborted) giveUp();
+    else signal?.addEventListener('abort', giveUp, { once: true });
+  });
 }
 
 class Damaged extends LoadError {}

@@ -151,3 +151,70 @@ export function sequenceModel(type: number): Uint8Array {
     output('count', INT64, []),
   ]);
 }
+
+/** What a graph does to the process that runs it: never end, divide so that the processor traps, or take memory without end. */
+export type Harm = 'freeze' | 'crash' | 'eat';
+
+/** The `x` for which {@link trapModel} does its harm. */
+export const TRAP = 666;
+
+/** Adds `number` to each of `x` as {@link addModel} does, but for the one row {@link TRAP}, where it does harm. */
+export function trapModel(number: number, harm: Harm): Uint8Array {
+  const harmless = [node('Add', ['x', 'number'], ['safe']), output('safe', FLOAT, [-1])];
+  return model([
+    initializer('number', FLOAT, [1], new Uint8Array(Float32Array.of(number).buffer)),
+    initializer('trap', FLOAT, [], new Uint8Array(Float32Array.of(TRAP).buffer)),
+    node('ReduceSum', ['x'], ['sum'], intAttribute('keepdims', 0)),
+    node('Equal', ['sum', 'trap'], ['trapped']),
+    node(
+      'If',
+      ['trapped'],
+      ['y'],
+      graphAttribute('then_branch', [...harmOf(harm), output('harm', FLOAT, [-1])]),
+      graphAttribute('else_branch', harmless),
+    ),
+    input('x', FLOAT, [-1]),
+    output('y', FLOAT, [-1]),
+  ]);
+}
+
+/** Does its harm already for zeros, with which it is warmed up. */
+export function harmfulModel(harm: Harm): Uint8Array {
+  return model([
+    initializer('trap', FLOAT, [], new Uint8Array(Float32Array.of(0).buffer)),
+    ...harmOf(harm),
+    node('Identity', ['harm'], ['y']),
+    input('x', FLOAT, [-1]),
+    output('y', FLOAT, [-1]),
+  ]);
+}
+
+/** Nodes that make `harm` of `x` and `trap`. */
+function harmOf(harm: Harm): Bytes[] {
+  if (harm === 'crash') return divideLeast();
+  const turn = harm === 'freeze' ? ['a'] : ['a', 'a'];
+  const body = [
+    node('Concat', turn, ['b'], intAttribute('axis', 0)),
+    node('Identity', ['go'], ['go.out']),
+    input('i', INT64, []),
+    input('go', BOOL, []),
+    input('a', FLOAT),
+    output('go.out', BOOL, []),
+    output('b', FLOAT),
+  ];
+  // Neither a count nor a condition: it turns for ever.
+  return [node('Loop', ['', '', 'x'], ['harm'], graphAttribute('body', body))];
+}
+
+/** The least integer divided by -1, which `x - trap - 1` is for the trapped row and for zeros. */
+function divideLeast(): Bytes[] {
+  return [
+    initializer('least', INT64, [1], new Uint8Array(BigInt64Array.of(-(2n ** 63n)).buffer)),
+    initializer('single', FLOAT, [], new Uint8Array(Float32Array.of(1).buffer)),
+    node('Sub', ['x', 'trap'], ['beyond']),
+    node('Sub', ['beyond', 'single'], ['minus']),
+    node('Cast', ['minus'], ['divisor'], intAttribute('to', INT64)),
+    node('Div', ['least', 'divisor'], ['quotient']),
+    node('Cast', ['quotient'], ['harm'], intAttribute('to', FLOAT)),
+  ];
+}

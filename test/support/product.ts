@@ -106,12 +106,15 @@ export class Product {
     return { code: await exitOf(child), errors };
   }
 
-  /** Starts again after its end, at the same ports with the same data; resolves when both ports are ready. */
-  async start(args: string[] = []): Promise<void> {
+  /**
+   * Starts again after its end, at the same ports with the same data and, this once, other settings in `env`; resolves when
+   * both ports are ready.
+   */
+  async start(args: string[] = [], env: Record<string, string> = {}): Promise<void> {
     const child = spawn(process.execPath, [MAIN, ...args], {
       // A killed test must not take it along before it has stopped by itself.
       detached: true,
-      env: this.env,
+      env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

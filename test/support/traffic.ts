@@ -24,9 +24,9 @@ export class Connection {
   ) {}
 
   /** Never rejects: what went wrong stands in `errors`. */
-  async ask(): Promise<Answered | undefined> {
+  async ask(url = this.url, body = this.body): Promise<Answered | undefined> {
     try {
-      const answer = await this.#send();
+      const answer = await this.#send(url, body);
       this.answers.push(answer);
       return answer;
     } catch (error) {
@@ -39,11 +39,11 @@ export class Connection {
     this.#agent.destroy();
   }
 
-  #send(): Promise<Answered> {
+  #send(url: string, body: string): Promise<Answered> {
     const sentAt = performance.now();
     return new Promise((resolve, reject) => {
       const outgoing = request(
-        this.url,
+        url,
         { method: 'POST', headers: { 'content-type': 'application/json' }, agent: this.#agent },
         (response) => {
           const chunks: Buffer[] = [];
@@ -64,7 +64,7 @@ export class Connection {
         if (!outgoing.reusedSocket) this.sockets++;
       });
       outgoing.on('error', reject);
-      outgoing.end(this.body);
+      outgoing.end(body);
     });
   }
 }
