@@ -213,6 +213,8 @@ class Pass {
   /** @returns false where the bytes are needed after all */
   private async removeBytes(digest: Digest): Promise<boolean> {
     return this.inTransaction(async () => {
+      // The lock must outlast a store that answers late: a removal that comes after it would take what somebody uploads then.
+      await this.manager.query(`SET LOCAL idle_in_transaction_session_timeout = '60s'`);
       await this.manager.query(lockDigest, [digest]);
       const needed = await this.manager.query<unknown[]>(
         `SELECT 1 FROM blob WHERE digest = $1

@@ -19,8 +19,9 @@ export interface DatabaseUse {
 
 // Together below 10 s: that long a request hangs at most where PostgreSQL says nothing any more.
 export const CONNECT_TIMEOUT = 4_000;
-const STATEMENT_TIMEOUT = 5_000;
-const IDLE_IN_TRANSACTION_TIMEOUT = 60_000;
+const STATEMENT_TIMEOUT = 4_500;
+/** Locks of a transaction whose process is cut off from PostgreSQL are free again after so long. */
+const IDLE_IN_TRANSACTION_TIMEOUT = 8_000;
 
 /**
  * How TypeORM connects. `bigint` columns come as numbers: identities and sizes stay below 2^53.

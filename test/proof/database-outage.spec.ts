@@ -49,8 +49,10 @@ beforeAll(async () => {
   });
   const slipway = new Slipway({ url: product.url });
   const files = [{ path: 'model.json', data: constantModel(7) }];
-  await slipway.logModel({ name: 'live', files });
-  await slipway.promote('live', 1, { wait: 30 });
+  for (const name of ['live', 'other']) {
+    await slipway.logModel({ name, files });
+    await slipway.promote(name, 1, { wait: 30 });
+  }
   client = new StrictClient(() => product.url);
   work = new RegistryWork({ url: () => product.url, seeded, models, patience: 30_000 });
   audit = new RegistryAudit({
@@ -72,7 +74,7 @@ afterAll(async () => {
   await proxy.cut();
   await postgres.stop();
   await rm(folder, { recursive: true, force: true });
-});
+}, 120_000);
 
 /** The processes of PostgreSQL, its first one first. */
 function postgresProcesses(): number[] {
@@ -131,12 +133,12 @@ it.each(outages)(
     asked.close();
     progress(`the registry is back after ${back} ms`);
     const resume = await work.rest();
-    progress('clients rest');
+    const rested = performance.now() - ended;
     const violations = [...(await audit.look()), ...found(asked)];
     // What waits for PostgreSQL's notifications goes on too.
     const slipway = new Slipway({ url: product.url });
-    const archived = await slipway.promote('live', 1, { stage: 'Archived', wait: 30 });
-    const promoted = await slipway.promote('live', 1, { wait: 30 });
+    const archived = await slipway.promote('other', 1, { stage: 'Archived', wait: 30 });
+    const promoted = await slipway.promote('other', 1, { wait: 30 });
     resume();
     report(`PostgreSQL ${how}`, {
       seconds: AWAY / 1000,
@@ -145,6 +147,7 @@ it.each(outages)(
       'registry 503': work.client.unavailable - before.unavailable + away,
       'slowest answer (ms)': Math.round(Math.max(asked.slowest, work.client.slowest)),
       'back after (ms)': Math.round(back),
+      'what was begun ended after (ms)': Math.round(rested),
       'acknowledged versions': work.journal.acknowledgedVersions().length,
       violations: violations.length,
       seed: seeded.seed,

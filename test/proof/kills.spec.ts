@@ -35,7 +35,7 @@ beforeAll(async () => {
   product = await Product.start({ embedded: true, env: { LOG_LEVEL: 'warn' } });
 }, 120_000);
 
-afterAll(() => product.remove());
+afterAll(() => product.remove(), 120_000);
 
 it(
   'kill -9 of everything at random moments loses nothing and shows nothing by half',

@@ -87,12 +87,17 @@ export class RegistryWork {
   }
 
   /** Resolves when every client has ended what it did and waits; gives what lets them go on. */
-  async rest(): Promise<() => void> {
+  async rest(patience = 60_000): Promise<() => void> {
     let open = (): void => {};
     this.#gate = new Promise((resolve) => {
       open = resolve;
     });
-    while (this.#atRest < this.#loops.length) await sleep(5);
+    const late = Date.now() + patience;
+    while (this.#atRest < this.#loops.length) {
+      if (Date.now() > late)
+        throw new Error(`Clients do not come to an end:\n${this.client.recent.join('\n')}`);
+      await sleep(5);
+    }
     return () => {
       this.#gate = undefined;
       open();
@@ -165,27 +170,39 @@ export class RegistryWork {
       }
       const end = seeded.chance(0.5) ? content.length : seeded.int(acknowledged, content.length);
       const bytes = content.subarray(acknowledged, end);
-      const answer =
-        end === content.length
-          ? await this.client.ask('PUT', `${location}?digest=${digest}`, { bytes })
-          : await this.client.ask('PATCH', location, {
-              bytes,
-              headers: { 'content-range': `${acknowledged}-${end - 1}` },
-            });
+      const headers: Record<string, string> =
+        end > acknowledged ? { 'content-range': `${acknowledged}-${end - 1}` } : {};
+      const last = end === content.length;
+      const answer: Reply | undefined = last
+        ? await this.client.ask('PUT', `${location}?digest=${digest}`, { bytes, headers })
+        : await this.client.ask('PATCH', location, { bytes, headers });
       if (answer?.status === 201) return true;
-      if (answer?.status === 202) acknowledged = end;
-      else {
-        const state = await this.#offset(location, acknowledged, digest);
-        if (state === 'stored') return true;
-        if (state === 'unknown') await sleep(50);
-        else if (answer?.status === 404) {
-          this.violations.push(`${location}: says where to go on, but does not take it`);
-          location = undefined;
-        } else acknowledged = state;
-        this.journal.uploadsResumed++;
+      if (answer?.status === 202) {
+        acknowledged = end;
+        continue;
       }
+      this.journal.uploadsResumed++;
+      const state = await this.#known(location, acknowledged, digest);
+      if (state === 'stored') return true;
+      if (state === 'gone' || answer?.status === 404) {
+        this.violations.push(`${location}: takes nothing any more, and its blob is not there`);
+        location = undefined;
+      } else if (state !== 'unknown') acknowledged = state;
     }
     return false;
+  }
+
+  /** As {@link #offset}, asked until somebody knows. */
+  async #known(
+    location: string,
+    acknowledged: number,
+    digest: string,
+  ): Promise<number | 'stored' | 'gone' | 'unknown'> {
+    for (;;) {
+      const state = await this.#offset(location, acknowledged, digest);
+      if (state !== 'unknown' || (this.#abandoning && !this.#going)) return state;
+      await sleep(50);
+    }
   }
 
   /** Where an upload goes on; what was acknowledged must still be there. */
@@ -193,7 +210,7 @@ export class RegistryWork {
     location: string,
     acknowledged: number,
     digest: string,
-  ): Promise<number | 'stored' | 'unknown'> {
+  ): Promise<number | 'stored' | 'gone' | 'unknown'> {
     const answer = await this.client.ask('GET', location);
     if (answer?.status === 204) {
       const last = /^0-(\d+)$/.exec(String(answer.headers.range))?.[1];
@@ -211,7 +228,7 @@ export class RegistryWork {
   }
 
   async #promote(model: string, seeded: Seeded): Promise<void> {
-    const version = this.#known(model, seeded);
+    const version = this.#versionOf(model, seeded);
     if (!version) return;
     const stage = seeded.pick(['Production', 'Production', 'Staging', 'Archived', 'None']);
     const current = seeded.chance(0.3) ? { ifCurrent: seeded.int(1, version + 1) } : {};
@@ -235,7 +252,7 @@ export class RegistryWork {
   }
 
   async #setAlias(model: string, seeded: Seeded): Promise<void> {
-    const version = this.#known(model, seeded);
+    const version = this.#versionOf(model, seeded);
     if (!version) return;
     const change: ChangeIntent = { intent: randomUUID(), model };
     this.journal.changes.push(change);
@@ -282,7 +299,7 @@ export class RegistryWork {
     }
   }
 
-  #known(model: string, seeded: Seeded): number | undefined {
+  #versionOf(model: string, seeded: Seeded): number | undefined {
     const numbers = this.journal
       .acknowledgedVersions()
       .filter((version) => version.model === model && !version.deleting)

@@ -28,6 +28,8 @@ export class StrictClient {
   unavailable = 0;
   /** Requests without an answer: refused, or cut before its end. */
   cut = 0;
+  /** The last things that were asked, with what was answered: for messages. */
+  readonly recent: string[] = [];
   /** Milliseconds of the slowest answer. */
   slowest = 0;
   readonly #agent = new Agent({ keepAlive: true });
@@ -45,6 +47,9 @@ export class StrictClient {
       this.violations.push(`${method} ${path}: no answer within ${this.patience} ms`);
       return undefined;
     });
+    const what = reply ? `${reply.status} ${reply.bytes.toString().slice(0, 200)}` : 'no answer';
+    this.recent.push(`${Math.round(performance.now() - begun)} ms ${method} ${path}: ${what}`);
+    if (this.recent.length > 20) this.recent.shift();
     if (!reply) {
       this.cut++;
       return undefined;
