@@ -1,166 +1,177 @@
-// How fast forests answer beside ONNX Runtime on one thread, both in this process and turn by turn.
-// Run: node dist/bench/forest.js [rounds]
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { importers, type UploadedFile } from '#formats';
-import {
-  loadProgram,
-  type Forest,
-  type Program,
-  type Runtime,
-  type Tensor,
-  type WeightRef,
-} from '#program';
-import { treeEnsembleModel, type ForestNodes } from './onnx-writer.js';
+// How fast forests answer: beside ONNX Runtime on one thread, in this process, and beside XGBoost's and LightGBM's own
+// predictors, in a Python of their own; all turn by turn, by processor time. Run: node dist/bench/forest.js [rounds]
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Runtime, Tensor } from '#program';
+import { depthOf, growForest, lightgbmText, normals, xgboostJson } from './grown-trees.js';
+import { compileForest, onnxOf, ortSession, type CompiledForest } from './forest-models.js';
+import { benchPython, PythonProcess } from './python.js';
+import { printResult, spread } from './result.js';
 
-const MODELS = [
-  'xgb_binary_100x6.json.gz',
-  'xgb_binary_500x8.json.gz',
-  'lgb_binary_100x6.txt.gz',
-  'lgb_binary_500x8.txt.gz',
+const SHAPES = [
+  { trees: 100, depth: 6, rows: 4000, leafRows: 20 },
+  { trees: 500, depth: 8, rows: 4000, leafRows: 5 },
+  { trees: 100, depth: 64, rows: 1500, leafRows: 2 },
 ];
-const BATCHES = [1, 8, 64];
+const LIBRARIES = ['xgboost', 'lightgbm'] as const;
+const BATCHES = [1, 100, 10_000];
+const ONNX_GOALS: Record<number, number> = { 1: 3.5, 100: 1.5, 10_000: 2 };
+const ROWS = 20_000;
+const FEATURES = 20;
 /** Milliseconds of one turn. */
-const SLICE = 60;
+const SLICE = 50;
 
-/** One way to answer: rows in, one margin a row out. */
-type Answer = (rows: Tensor) => ArrayLike<number> | Promise<ArrayLike<number>>;
+/** One way to answer: gives the processor time (µs) of a call, averaged over a turn; null where it cannot. */
+type Way = (batch: number) => Promise<number | null>;
 
-/** Measures every model and prints a table; figures are medians over the rounds. */
-export async function benchForest(rounds = 15): Promise<void> {
-  const folder = speedFolder();
-  if (!folder) {
-    process.stderr.write(
-      'No shared fixtures (SLIPWAY_FIXTURES): there are no models to measure.\n',
-    );
-    return;
-  }
+const rounds = Number(process.argv[2] ?? 9);
+const data = normals(11, ROWS);
+const folder = mkdtempSync(join(tmpdir(), 'slipway-forest-'));
+const rowsFile = join(folder, 'rows');
+writeFileSync(rowsFile, data);
+const found = benchPython();
+if ('reason' in found) {
   console.log(
-    '| model | rows | forest CPU µs | ORT session.run µs | ratio | ORT native call µs | ratio | max difference |',
+    `XGBoost's and LightGBM's predictors are left out: no Python with them (${found.reason})`,
   );
-  console.log('|---|---|---|---|---|---|---|---|');
-  for (const name of MODELS) await benchModel(join(folder, name), name, rounds);
 }
-
-function speedFolder(): string | undefined {
-  const named = process.env['SLIPWAY_FIXTURES'];
-  if (named) return join(named, 'trees', 'speed');
-  const start = dirname(fileURLToPath(import.meta.url));
-  for (let folder = start; dirname(folder) !== folder; folder = dirname(folder)) {
-    const candidate = join(folder, 'shared', 'fixtures', 'trees', 'speed');
-    if (existsSync(candidate)) return candidate;
+try {
+  for (const shape of SHAPES) {
+    const forest = growForest(shape);
+    const name = `${shape.trees} trees of depth ${depthOf(forest)}`;
+    for (const library of LIBRARIES) {
+      const bytes = library === 'xgboost' ? xgboostJson(forest) : lightgbmText(forest);
+      await benchModel(name, library, bytes);
+    }
   }
-  return undefined;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }
 
-async function benchModel(file: string, name: string, rounds: number): Promise<void> {
-  const { runtime, onnx, dtype } = await loadBoth(file, name);
-  const session = await InferenceSession.create(onnx, {
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
+async function benchModel(
+  name: string,
+  library: (typeof LIBRARIES)[number],
+  bytes: Uint8Array,
+): Promise<void> {
+  const compiled = await compileForest(library, bytes);
+  const own = ownWay(compiled);
+  // Forests of ONNX are of float32, as XGBoost's are.
+  if (library === 'xgboost') {
+    const session = await ortSession(onnxOf(compiled));
+    checkClose(await session.margins(tensorOf(compiled, 0, 100)), margins(compiled, 100));
+    const ways = Object.entries(session.ways).map(
+      ([way, call]) => [way, wayOf(compiled, call)] as const,
+    );
+    for (const batch of BATCHES) {
+      const goal = ONNX_GOALS[batch];
+      await compare(
+        `forest to onnxruntime-node, ${name}`,
+        batch,
+        own,
+        ways.slice(0, 1),
+        goal,
+        ways.slice(1),
+      );
+    }
+    await session.release();
+  }
+  if ('reason' in found) return;
+  const python = new PythonProcess(found.python, 'tree_predictors.py');
+  const file = join(folder, library === 'xgboost' ? 'model.json' : 'model.txt');
+  writeFileSync(file, bytes);
+  const { ways } = await python.ask<{ ways: string[] }>({
+    load: file,
+    library,
+    rows: rowsFile,
+    features: FEATURES,
   });
-  const native = nativeSession(onnx);
-  const ortTensor = (rows: Tensor) =>
-    dtype === 'FP32'
-      ? new OrtTensor('float32', rows.data as Float32Array, rows.shape)
-      : new OrtTensor('float64', rows.data as Float64Array, rows.shape);
-  const ways: Record<string, Answer> = {
-    // Forests answer at once; only ONNX Runtime's public door is a promise.
-    forest: (rows) => numbersOf(answerOf(runtime, rows)),
-    session: async (rows) => (await session.run({ X: ortTensor(rows) }))['Y']?.data as Float32Array,
-    native: (rows) => native.run({ X: ortTensor(rows) }, { Y: null }, {})['Y']?.data ?? [],
-  };
-  for (const batch of BATCHES) {
-    const inputs = Array.from({ length: 64 }, (_, i) => randomRows(i + 1, batch, dtype));
-    const difference = await largestDifference(ways, inputs);
-    const times = await measure(ways, inputs, rounds);
-    const forest = times['forest'] ?? NaN;
-    const ratio = (way: string) => `${((times[way] ?? NaN) / forest).toFixed(1)}×`;
-    const cells = [
-      name.replace(/\..*/, ''),
-      batch,
-      forest.toFixed(2),
-      times['session']?.toFixed(2),
-      ratio('session'),
-      times['native']?.toFixed(2),
-      ratio('native'),
-      difference.toExponential(1),
-    ];
-    console.log(`| ${cells.join(' | ')} |`);
+  const told = await python.ask<{ margins: string }>({ predict: 1000 });
+  checkEqual(Buffer.from(told.margins, 'base64'), margins(compiled, 1000), library);
+  const theirs = ways.map((way): [string, Way] => [
+    `${library} ${way}`,
+    async (batch) =>
+      (await python.ask<{ microseconds: number | null }>({ way, rows: batch, milliseconds: SLICE }))
+        .microseconds,
+  ]);
+  for (const batch of BATCHES)
+    await compare(`forest to ${library}, ${name}`, batch, own, theirs, 1);
+  python.close();
+}
+
+/** Prints our speed as a share of the fastest of the other ways; `others` are shown beside it. */
+async function compare(
+  what: string,
+  batch: number,
+  own: Way,
+  theirs: (readonly [string, Way])[],
+  goal: number | undefined,
+  others: (readonly [string, Way])[] = [],
+): Promise<void> {
+  const all: (readonly [string, Way])[] = [['forest', own], ...theirs, ...others];
+  const times = new Map<string, number[]>();
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, way] of all) {
+      const time = await way(batch);
+      // The first round warms up.
+      if (round > 0 && time !== null) times.set(name, [...(times.get(name) ?? []), time]);
+    }
   }
-  await session.release();
+  const middle = (name: string) => spread(times.get(name) ?? []).ratio;
+  const [fastest = ''] = theirs
+    .map(([name]) => name)
+    .filter((name) => times.has(name))
+    .toSorted((a, b) => middle(a) - middle(b));
+  const ours = times.get('forest') ?? [];
+  const ratios = (times.get(fastest) ?? []).map((time, i) => time / (ours[i] ?? NaN));
+  const parts = all
+    .filter(([name]) => times.has(name))
+    .map(([name]) => [`${name} µs`, middle(name)]);
+  printResult({
+    what: `${what}, ${batch} ${batch === 1 ? 'row' : 'rows'}`,
+    ...spread(ratios),
+    parts: Object.fromEntries(parts) as Record<string, number>,
+    ...(goal !== undefined && { goal: `>= ${goal}` }),
+    better: 'higher',
+  });
 }
 
-/** The program of a model, and an ONNX graph made of the same trees. */
-async function loadBoth(file: string, name: string) {
-  const bytes = gunzipSync(readFileSync(file));
-  const upload: UploadedFile[] = [
-    {
-      path: name,
-      size: bytes.length,
-      read: async (offset = 0, length = bytes.length) => bytes.subarray(offset, offset + length),
-    },
-  ];
-  const importer = importers.find(
-    ({ format }) => (name.startsWith('xgb') ? 'xgboost' : 'lightgbm') === format,
-  );
-  const verdict = await importer?.compile(upload, {});
-  if (verdict?.state !== 'servable') throw new Error(`${name} is not servable`);
-  const runtime: Runtime = await loadProgram(verdict.program, verdict.weights);
-  const forest = forestOf(verdict.program);
-  const onnx = treeEnsembleModel(forest, nodesOf(forest, verdict.weights));
-  return { runtime, onnx, dtype: forest.inputDtype };
+function ownWay(compiled: CompiledForest): Way {
+  return wayOf(compiled, (rows) => answerOf(compiled.runtime, rows));
 }
 
-function forestOf(program: Program): Forest {
-  const node = program.nodes.find((candidate) => candidate.kind === 'forest');
-  if (node?.kind !== 'forest') throw new Error('the program has no forest');
-  return node.forest;
+/** Calls with different rows in turn, so that the processor cannot learn one by heart. */
+function wayOf(compiled: CompiledForest, call: (rows: Tensor) => unknown): Way {
+  const made = new Map<number, Tensor[]>();
+  return async (batch) => {
+    const count = Math.min(32, Math.floor(ROWS / batch));
+    const tensors =
+      made.get(batch) ??
+      Array.from({ length: count }, (_, i) => tensorOf(compiled, i * batch, batch));
+    made.set(batch, tensors);
+    const end = performance.now() + SLICE;
+    const used = process.cpuUsage();
+    let calls = 0;
+    do {
+      for (const rows of tensors) {
+        const given = call(rows);
+        if (given instanceof Promise) await given;
+      }
+      calls += tensors.length;
+    } while (performance.now() < end);
+    const { user, system } = process.cpuUsage(used);
+    return (user + system) / calls;
+  };
 }
 
-function nodesOf({ weights }: Forest, bytes: Uint8Array): ForestNodes {
-  const { buffer, byteOffset } = bytes;
-  const int32 = ({ offset, shape }: WeightRef) =>
-    new Int32Array(buffer, byteOffset + offset, shape[0]);
-  const floats = ({ dtype, offset, shape }: WeightRef) =>
-    dtype === 'FP32'
-      ? new Float32Array(buffer, byteOffset + offset, shape[0])
-      : new Float64Array(buffer, byteOffset + offset, shape[0]);
+function tensorOf({ dtype }: CompiledForest, from: number, count: number): Tensor {
+  const values = data.slice(from * FEATURES, (from + count) * FEATURES);
   return {
-    starts: int32(weights.starts),
-    features: int32(weights.features),
-    thresholds: floats(weights.thresholds),
-    left: int32(weights.left),
-    right: int32(weights.right),
-    flags: new Uint8Array(buffer, byteOffset + weights.flags.offset, weights.flags.shape[0]),
-    values: floats(weights.values),
-    base: weights.base ? (floats(weights.base)[0] ?? 0) : 0,
+    name: 'X',
+    dtype,
+    shape: [count, FEATURES],
+    data: dtype === 'FP32' ? values : Float64Array.from(values),
   };
-}
-
-interface NativeSession {
-  loadModel(model: ArrayBufferLike, offset: number, length: number, options: object): void;
-  run(feeds: object, fetches: object, options: object): Record<string, { data: Float32Array }>;
-}
-
-/** What is below `InferenceSession.run`: the call itself, without a promise and a turn of the event loop. */
-function nativeSession(onnx: Uint8Array): NativeSession {
-  const load = createRequire(import.meta.url);
-  const native = load(join(dirname(load.resolve('onnxruntime-node')), 'binding.js')) as {
-    binding: { InferenceSession: new () => NativeSession };
-    initOrt(): void;
-  };
-  native.initOrt();
-  const session = new native.binding.InferenceSession();
-  session.loadModel(onnx.buffer, onnx.byteOffset, onnx.byteLength, {
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-  });
-  return session;
 }
 
 function answerOf(runtime: Runtime, rows: Tensor): Tensor[] {
@@ -169,68 +180,24 @@ function answerOf(runtime: Runtime, rows: Tensor): Tensor[] {
   return answer;
 }
 
-function numbersOf(tensors: Tensor[]): ArrayLike<number> {
-  const data = tensors[0]?.data;
-  if (data instanceof Float32Array || data instanceof Float64Array) return data;
-  throw new Error('the answer is not of numbers');
+function margins(compiled: CompiledForest, count: number): Float32Array | Float64Array {
+  const [margin] = answerOf(compiled.runtime, tensorOf(compiled, 0, count));
+  if (margin?.data instanceof Float32Array || margin?.data instanceof Float64Array)
+    return margin.data;
+  throw new Error('the margin is not of numbers');
 }
 
-/** Rows like those that the models were trained on: normal, three decimals. */
-function randomRows(seed: number, rows: number, dtype: 'FP32' | 'FP64'): Tensor {
-  let state = seed;
-  const uniform = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state + 0.5) / 2 ** 32;
-  };
-  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
-  const numbers = Array.from({ length: rows * 20 }, () => Math.round(normal() * 1000) / 1000);
-  const data = dtype === 'FP32' ? Float32Array.from(numbers) : Float64Array.from(numbers);
-  return { name: 'X', dtype, shape: [rows, 20], data };
+/** Speed counts only where the numbers are right, to the last bit. */
+function checkEqual(theirs: Buffer, ours: Float32Array | Float64Array, library: string): void {
+  const own = Buffer.from(ours.buffer, ours.byteOffset, ours.byteLength);
+  if (own.length === 0 || !own.equals(theirs))
+    throw new Error(`the margins are not those of ${library}`);
 }
 
-async function largestDifference(ways: Record<string, Answer>, inputs: Tensor[]): Promise<number> {
-  let largest = 0;
-  for (const rows of inputs) {
-    const own = (await ways['forest']?.(rows)) ?? [];
-    const other = (await ways['native']?.(rows)) ?? [];
-    for (let i = 0; i < own.length; i++) {
-      largest = Math.max(largest, Math.abs((own[i] ?? NaN) - (other[i] ?? NaN)));
-    }
+/** ONNX Runtime adds the trees in an order of its own. */
+function checkClose(theirs: ArrayLike<number>, ours: ArrayLike<number>): void {
+  for (let i = 0; i < ours.length; i++) {
+    const difference = Math.abs((theirs[i] ?? NaN) - (ours[i] ?? NaN));
+    if (!(difference < 1e-5)) throw new Error(`row ${i} is ${difference} away from ONNX Runtime`);
   }
-  return largest;
 }
-
-/** Median µs of processor time a call of each way, measured turn by turn so that noise falls on all alike. */
-async function measure(
-  ways: Record<string, Answer>,
-  inputs: Tensor[],
-  rounds: number,
-): Promise<Record<string, number>> {
-  const times: Record<string, number[]> = {};
-  for (let round = 0; round <= rounds; round++) {
-    for (const [name, answer] of Object.entries(ways)) {
-      const begun = performance.now();
-      const used = process.cpuUsage();
-      let calls = 0;
-      while (performance.now() - begun < SLICE) {
-        for (const rows of inputs) {
-          const given = answer(rows);
-          if (given instanceof Promise) await given;
-        }
-        calls += inputs.length;
-      }
-      // The first round warms up.
-      const { user, system } = process.cpuUsage(used);
-      if (round > 0) (times[name] ??= []).push((user + system) / calls);
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(times).map(([name, list]) => [
-      name,
-      list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN,
-    ]),
-  );
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  await benchForest(Number(process.argv[2] ?? 15));

@@ -172,7 +172,10 @@ export function artifactStoreContract(name: string, create: () => Promise<Artifa
       await staging.commit(digestFor(content), async (present) => {
         saved = json(present);
       });
-      await store.stage(id, saved).commit(digestFor(content), async () => {});
+      // Whoever sends the last request again may send no bytes with it, too.
+      const again = store.stage(id, saved);
+      await again.append(chunked(Buffer.alloc(0)), async () => {});
+      await again.commit(digestFor(content), async () => {});
       expect(await store.stat(digestFor(content))).toEqual({ size: content.length });
     });
 

@@ -50,7 +50,7 @@ describe.each(stores)('with %s', (_name, store) => {
       const blob = await a.uploads.finish(id, digestFor(content), part(content.subarray(9 * MiB)));
       expect(blob).toEqual({ digest: digestFor(content), size: content.length });
       expect((await buffer(await a.blobs.open(blob.digest))).equals(content)).toBe(true);
-      expect(await a.blobs.verify(blob.digest)).toBeUndefined();
+      expect(await a.verifier.verify(blob.digest)).toBeUndefined();
       await expect(a.uploads.status(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
       expect(await collect(a.store.listStaged())).toEqual([]);
     });
@@ -70,7 +70,7 @@ describe.each(stores)('with %s', (_name, store) => {
       await b.uploads.append(id, part(content.subarray(7 * MiB, 19 * MiB), 7 * MiB));
       await a.uploads.append(id, part(content.subarray(19 * MiB), 19 * MiB));
       await a.uploads.finish(id, digestFor(content));
-      expect(await b.blobs.verify(digestFor(content))).toBeUndefined();
+      expect(await b.verifier.verify(digestFor(content))).toBeUndefined();
     });
 
     it('keeps what came when the connection breaks', async () => {
@@ -86,7 +86,7 @@ describe.each(stores)('with %s', (_name, store) => {
       expect(received).toBe(11 * MiB);
       await a.uploads.append(id, part(content.subarray(received), received));
       await a.uploads.finish(id, digestFor(content));
-      expect(await a.blobs.verify(digestFor(content))).toBeUndefined();
+      expect(await a.verifier.verify(digestFor(content))).toBeUndefined();
     });
 
     it('tells where to go on when the bytes belong elsewhere', async () => {
@@ -176,7 +176,7 @@ describe.each(stores)('with %s', (_name, store) => {
       expect(await a.store.stat(digest)).toEqual({ size: content.length });
       await a.garbage.collect({ grace: 0 });
       expect(await b.uploads.finish(id, digest)).toEqual({ digest, size: content.length });
-      expect(await b.blobs.verify(digest)).toBeUndefined();
+      expect(await b.verifier.verify(digest)).toBeUndefined();
     });
 
     it('sent fifty times at once makes one blob', async () => {
@@ -192,7 +192,7 @@ describe.each(stores)('with %s', (_name, store) => {
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(50);
       expect(results[25]).toMatchObject({ reason: { code: 'DIGEST_MISMATCH' } });
-      expect(await a.blobs.verify(digestFor(content))).toBeUndefined();
+      expect(await a.verifier.verify(digestFor(content))).toBeUndefined();
       expect(await a.store.stat(digestFor(other))).toBeUndefined();
       expect(await collect(a.store.listStaged())).toEqual([]);
     });
@@ -250,7 +250,7 @@ if (s3IsThere('uploads through an outage of S3')) {
     expect(await replica.uploads.status(id)).toEqual({ id, received: 9 * MiB });
     await proxy.open();
     await replica.uploads.finish(id, digestFor(content), rest(9 * MiB));
-    expect(await replica.blobs.verify(digestFor(content))).toBeUndefined();
+    expect(await replica.verifier.verify(digestFor(content))).toBeUndefined();
     await proxy.cut();
     await replica.dataSource.destroy();
     await remove();

@@ -11,12 +11,13 @@ import { addPull } from './commands/pull.js';
 import { addShow } from './commands/show.js';
 import { addStages } from './commands/stages.js';
 import { addStart } from './commands/start.js';
+import { addVerify } from './commands/verify.js';
 import { exitCodeOf, tellFailure } from './failure.js';
 
 const REFERENCES = `
 A version is written NAME/3, NAME@champion (an alias), NAME/production, NAME/staging or NAME/latest.
 
-Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 69 server not reachable.`;
+Exit codes: 0 done, 1 refused by the server (verify: something is damaged), 2 wrong usage, 69 server not reachable.`;
 
 const program = new Command('slipway')
   .description('Log models, promote them, roll them back, and ask them for predictions.')
@@ -42,6 +43,7 @@ for (const add of [
   addPull,
   addDiff,
   addGc,
+  addVerify,
 ])
   add(program);
 

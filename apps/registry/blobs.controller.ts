@@ -1,4 +1,5 @@
 import {
+  Body,
   Controller,
   Delete,
   Get,
@@ -24,13 +25,21 @@ import {
   ApiOperation,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { BlobService, UploadService, type UploadPart, type UploadStatus } from '#artifacts';
+import {
+  BlobService,
+  BlobVerifier,
+  UploadService,
+  type UploadPart,
+  type UploadStatus,
+} from '#artifacts';
 import { RawBody } from '#http';
 import { DomainError } from '#platform';
+import { BlobUsers } from '#registry';
 import { StoredBlobDto } from './blobs.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { Asker, type RequestContext } from './request.js';
 import { sendBlob } from './send-blob.js';
+import { VerifiedDto, VerifyDto } from './verify.dto.js';
 
 const bytes = { required: false, schema: { type: 'string', format: 'binary' } };
 const location = { description: 'Address of the upload', schema: { type: 'string' } } as const;
@@ -47,7 +56,39 @@ export class BlobsController {
   constructor(
     private readonly blobs: BlobService,
     private readonly uploads: UploadService,
+    private readonly verifier: BlobVerifier,
+    private readonly users: BlobUsers,
   ) {}
+
+  @Post('verify')
+  @ApiOperation({
+    summary:
+      'Reads stored blobs for some seconds and compares them with their digests; go on with `next`.',
+  })
+  @HttpCode(200)
+  @ApiBody({ type: VerifyDto, required: false })
+  @ApiOkResponse({ type: VerifiedDto })
+  async verifyBlobs(
+    @Asker() context: RequestContext,
+    @Body() { after, limit, model, version }: VerifyDto,
+  ): Promise<VerifiedDto> {
+    if (version !== undefined && model === undefined) {
+      throw DomainError.invalid('/model', 'A version is one of a model: say which.');
+    }
+    const owners =
+      model === undefined ? undefined : await this.users.ownersOf(context, model, version);
+    const step = await this.verifier.step({
+      owners,
+      ...(after !== undefined && { after }),
+      ...(limit !== undefined && { limit }),
+    });
+    const users = await this.users.usersOf(
+      context,
+      step.damaged.map(({ digest }) => digest),
+    );
+    const damaged = step.damaged.map((blob) => ({ ...blob, usedBy: users.get(blob.digest) ?? [] }));
+    return { ...step, damaged };
+  }
 
   @Head(':digest')
   @ApiOperation({ summary: 'Whether a blob is stored; one that is stays for an hour at least.' })

@@ -19,7 +19,7 @@ const STALL = 120_000;
 
 /**
  * Answers GET and HEAD with the bytes of a blob: Range (one), If-Range, If-None-Match; always as a download, so that no
- * browser takes it for a page of this origin.
+ * browser takes it for a page of this origin. `Repr-Digest` lets the client compare the whole.
  * @throws DomainError before the first byte (NOT_FOUND, RANGE_NOT_SATISFIABLE, UNAVAILABLE); a failure after it breaks
  * the connection, so that nobody takes a part for the whole
  */
@@ -31,6 +31,7 @@ export async function sendBlob(
 ): Promise<void> {
   const etag = `"${digest}"`;
   response.setHeader('ETag', etag);
+  response.setHeader('Repr-Digest', reprDigest(digest));
   response.setHeader('Accept-Ranges', 'bytes');
   // A name such as `versions/@champion` or that of a deleted model may lead to other bytes one day.
   const cache = immutable ? 'private, max-age=31536000, immutable' : 'private, no-cache';
@@ -66,6 +67,12 @@ export async function sendBlob(
     // Where the client has gone there is nobody left to tell.
     if (content.errored instanceof DomainError) throw error;
   });
+}
+
+/** RFC 9530: the digest of the whole, also on an answer that is a part of it. */
+function reprDigest(digest: string): string {
+  const [, hex = ''] = digest.split(':');
+  return `sha-256=:${Buffer.from(hex, 'hex').toString('base64')}:`;
 }
 
 /** `*` or a list of entity tags, weak ones included (RFC 9110, 13.1.2). */

@@ -9,6 +9,7 @@ import type { Digest } from './digest.js';
  * - content is invisible until it is committed, and then it is there as a whole;
  * - what `commit`, `save` or a checkpoint has acknowledged survives a kill -9 and a loss of power;
  * - memory does not grow with the size of a blob;
+ * - bytes that were damaged are mended by committing the right ones with `replace`;
  * - a store that does not answer or refuses is `UNAVAILABLE` within 10 seconds, never a hang.
  */
 export abstract class ArtifactStore {
@@ -24,6 +25,36 @@ export abstract class ArtifactStore {
    * @throws DomainError NOT_FOUND before the first byte where there is no such blob
    */
   abstract read(digest: Digest, range?: ByteRange): Promise<Readable>;
+
+  /**
+   * The bytes of a blob where the store can vouch for them: they were compared with their digest, and nobody has changed
+   * them since. What comes over a network is never vouched for.
+   * @param size that the blob must have
+   * @returns undefined where the store cannot vouch: read them and compare
+   */
+  async readSealed(
+    _digest: Digest,
+    _size: number,
+    _range?: ByteRange,
+  ): Promise<Readable | undefined> {
+    return undefined;
+  }
+
+  /**
+   * As {@link read}, for a reader who compares all bytes. Its `seal`, called when they were right, lets the store vouch for
+   * them from then on, if it can.
+   */
+  async readToSeal(
+    digest: Digest,
+    size: number,
+  ): Promise<{ stream: Readable; seal: () => Promise<void> }> {
+    return { stream: await this.read(digest, { length: size }), seal: async () => undefined };
+  }
+
+  /** Vouches no longer for bytes that were found damaged. */
+  async unseal(_digest: Digest): Promise<void> {
+    return undefined;
+  }
 
   /** Removes a blob; one that is not there is no error. */
   abstract delete(digest: Digest): Promise<void>;
@@ -63,8 +94,10 @@ export interface Staging {
    * Publishes the bytes so far as the blob of this digest, which the caller has computed from them. Committing content
    * that is there already, or was committed by an earlier call that nobody heard the end of, succeeds.
    * @param checkpoint awaited with what must be known to discard an interrupted commit
+   * @param replace writes these bytes also where some of this size are in their place already, because those may be
+   * damaged; whoever reads them at the time gets the old bytes or the new ones
    */
-  commit(digest: Digest, checkpoint: Checkpoint): Promise<void>;
+  commit(digest: Digest, checkpoint: Checkpoint, options?: { replace?: boolean }): Promise<void>;
 
   /** Gives up what is staged, or clears what a commit has left over. What is not there is no error. */
   discard(): Promise<void>;

@@ -24,6 +24,20 @@ export class Blob {
   @Index()
   @Column({ type: 'timestamptz', precision: 3 })
   keptUntil: Date;
+
+  /** See {@link ContentHash}; null where the hash that made the blob had not seen all bytes. */
+  @Column('bytea', { nullable: true })
+  checksums: Buffer | null;
+
+  /** When all its bytes were compared with the digest last. */
+  @Index()
+  @Column({ type: 'timestamptz', precision: 3, default: () => 'now()' })
+  verifiedAt: Date;
+
+  /** Since when its bytes are known to be missing or wrong: then it is not stored, for whoever wants to refer to it. */
+  @Index({ where: 'damaged_at IS NOT NULL' })
+  @Column({ type: 'timestamptz', precision: 3, nullable: true })
+  damagedAt: Date | null;
 }
 
 /** What a blob is kept for: a version, a compiled Program. */

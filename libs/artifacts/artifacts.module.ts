@@ -1,6 +1,8 @@
 import { Global, Module } from '@nestjs/common';
 import { Config } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
+import { BlobScrub } from './blob-scrub.js';
+import { BlobVerifier } from './blob-verifier.js';
 import { BlobService } from './blob.service.js';
 import { GarbageCollector } from './garbage-collector.js';
 import { openArtifactStore } from './open-artifact-store.js';
@@ -13,8 +15,10 @@ import { UploadService } from './upload.service.js';
     { provide: ArtifactStore, inject: [Config], useFactory: openArtifactStore },
     UploadService,
     BlobService,
+    BlobVerifier,
+    BlobScrub,
     GarbageCollector,
   ],
-  exports: [ArtifactStore, UploadService, BlobService, GarbageCollector],
+  exports: [ArtifactStore, UploadService, BlobService, BlobVerifier, GarbageCollector],
 })
 export class ArtifactsModule {}

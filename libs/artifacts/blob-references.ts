@@ -17,7 +17,7 @@ export interface WantedBlobs {
  * Makes an owner keep blobs, in the caller's transaction. The rows stay locked until it ends, so that garbage collection
  * can take none of them between this check and the commit.
  * @returns the size of each blob
- * @throws DomainError BLOB_MISSING that names every digest that is not stored
+ * @throws DomainError BLOB_MISSING that names every digest that is not stored, or is known to be damaged
  */
 export async function referenceBlobs(
   manager: EntityManager,
@@ -25,7 +25,7 @@ export async function referenceBlobs(
 ): Promise<Map<string, number>> {
   const digests = [...new Set(blobs.map(({ digest, pointer }) => parseDigest(digest, pointer)))];
   const rows = await manager.query<{ digest: string; size: number }[]>(
-    `SELECT digest, size FROM blob WHERE digest = ANY($1) ORDER BY digest FOR KEY SHARE`,
+    `SELECT digest, size FROM blob WHERE digest = ANY($1) AND damaged_at IS NULL ORDER BY digest FOR KEY SHARE`,
     [digests],
   );
   const sizes = new Map(rows.map(({ digest, size }) => [digest, Number(size)]));

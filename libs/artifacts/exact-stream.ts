@@ -8,15 +8,19 @@ const STALL_SECONDS = 8;
 /**
  * Passes on exactly `length` bytes of `source`, or fails: a store that ends early, sends more, or stops sending is an
  * error that the reader sees, never a truncated blob. Destroying it destroys the source.
+ *
+ * With `approve` the last piece is kept back until it resolves; what it throws, the reader gets instead.
  */
 export class ExactStream extends Readable {
   private left: number;
   private stall: NodeJS.Timeout | undefined;
+  private last: Buffer | undefined;
 
   constructor(
     private readonly source: Readable,
     private readonly length: number,
     private readonly what: string,
+    private readonly approve?: () => Promise<void>,
   ) {
     super({ highWaterMark: CHUNK_SIZE });
     this.left = length;
@@ -43,6 +47,10 @@ export class ExactStream extends Readable {
   private accept(chunk: Buffer): void {
     this.left -= chunk.length;
     if (this.left < 0) return this.fail('has more bytes than it should');
+    if (this.left === 0 && this.approve && chunk.length > 0) {
+      this.last = chunk;
+      return this.watch();
+    }
     if (this.push(chunk)) return this.watch();
     // The reader is slow, not the store: no limit on how long that may take.
     clearTimeout(this.stall);
@@ -51,8 +59,15 @@ export class ExactStream extends Readable {
 
   private finish(): void {
     clearTimeout(this.stall);
-    if (this.left === 0) this.push(null);
-    else this.fail('ended early');
+    if (this.left > 0) return this.fail('ended early');
+    if (!this.approve) return void this.push(null);
+    this.approve().then(
+      () => {
+        if (this.last) this.push(this.last);
+        this.push(null);
+      },
+      (error: Error) => this.destroy(error),
+    );
   }
 
   private watch(): void {

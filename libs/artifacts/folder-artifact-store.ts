@@ -1,5 +1,16 @@
-import { createReadStream, type Dirent } from 'node:fs';
-import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream, type Dirent, type Stats } from 'node:fs';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -14,8 +25,9 @@ import {
   type Staging,
   type StoredBlob,
 } from './artifact-store.js';
-import { hexOf, isDigest, type Digest } from './digest.js';
+import { digestOf, hexOf, isDigest, type Digest } from './digest.js';
 import { ExactStream } from './exact-stream.js';
+import { isSealed, sealOf } from './seal.js';
 
 /** Bytes between two checkpoints of an upload: what a kill -9 may cost at most. */
 const CHECKPOINT_SIZE = 32 * 1024 * 1024;
@@ -51,6 +63,43 @@ export class FolderArtifactStore extends ArtifactStore {
     return stream;
   }
 
+  override async readSealed(
+    digest: Digest,
+    size: number,
+    { offset = 0, length = size - offset }: ByteRange = {},
+  ): Promise<Readable | undefined> {
+    const path = this.path(digest);
+    const file = await ifPresent(open(path, 'r'));
+    if (!file) return undefined;
+    const found = await file.stat();
+    if (found.size === size && isSealed(found, digest)) {
+      // A write into the file while it is read has broken the seal by the end.
+      return streamOf(file, digest, { offset, length }, () => this.expectSeal(digest));
+    }
+    await file.close();
+    return undefined;
+  }
+
+  override async readToSeal(
+    digest: Digest,
+    size: number,
+  ): Promise<{ stream: Readable; seal: () => Promise<void> }> {
+    const path = this.path(digest);
+    const before = await ifPresent(stat(path));
+    const stream = await this.read(digest, { length: size });
+    const seal = async (): Promise<void> => {
+      const after = await ifPresent(stat(path));
+      if (!before || !after || !isSameFile(before, after) || after.size !== size) return;
+      // Where it may not be set, the bytes are compared each time.
+      await utimes(path, sealOf(digest), sealOf(digest)).catch(() => undefined);
+    };
+    return { stream, seal };
+  }
+
+  override async unseal(digest: Digest): Promise<void> {
+    await utimes(this.path(digest), new Date(), new Date()).catch(() => undefined);
+  }
+
   override async delete(digest: Digest): Promise<void> {
     await reachable(() => rm(this.path(digest), { force: true }));
   }
@@ -60,7 +109,8 @@ export class FolderArtifactStore extends ArtifactStore {
       for (const file of await entries(join(this.blobs, folder.name))) {
         const digest = `sha256:${file.name}`;
         const found = await ifPresent(stat(join(this.blobs, folder.name, file.name)));
-        if (found && isDigest(digest)) yield { digest, size: found.size, modifiedAt: found.mtime };
+        // The time of modification is the seal.
+        if (found && isDigest(digest)) yield { digest, size: found.size, modifiedAt: found.ctime };
       }
     }
   }
@@ -78,8 +128,17 @@ export class FolderArtifactStore extends ArtifactStore {
     for (const { name } of await entries(this.uploads)) {
       const found = await ifPresent(stat(join(this.uploads, name)));
       if (!found || !uuid.test(name)) continue;
-      yield { id: name, saved: { received: found.size, state: {} }, modifiedAt: found.mtime };
+      yield { id: name, saved: { received: found.size, state: {} }, modifiedAt: found.ctime };
     }
+  }
+
+  /** A file that is gone, or that another took the place of, was not changed while it was read. */
+  private async expectSeal(digest: Digest): Promise<void> {
+    const found = await ifPresent(stat(this.path(digest)));
+    if (!found || isSealed(found, digest)) return;
+    throw new DomainError('UNAVAILABLE', `The file of ${digest} was changed while it was read.`, {
+      retryAfter: 1,
+    });
   }
 
   private get blobs(): string {
@@ -109,26 +168,29 @@ class StagedFile implements Staging {
   }
 
   async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
-    const file = await reachable(() => this.openAtEnd());
+    // Nothing is opened for no bytes: after a crash in a commit the file may be at its place as a blob already.
+    let file: FileHandle | undefined;
     let syncing: Promise<void> = Promise.resolve();
     try {
-      const writer = new GatheringWriter(file, this.size);
-      let checked = writer.written;
+      let writer: GatheringWriter | undefined;
+      let checked = this.size;
       for await (const chunk of content) {
-        await reachable(() => writer.write(chunk));
-        if (writer.written - checked < CHECKPOINT_SIZE) continue;
+        file ??= await reachable(() => this.openAtEnd());
+        const gathering = (writer ??= new GatheringWriter(file, this.size));
+        await reachable(() => gathering.write(chunk));
+        if (gathering.written - checked < CHECKPOINT_SIZE) continue;
         // The disk syncs what it has while the next bytes come.
         await syncing;
-        checked = writer.written;
+        checked = gathering.written;
         syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
         syncing.catch(() => undefined);
       }
-      await reachable(() => writer.flush());
+      await reachable(async () => writer?.flush());
       await syncing;
-      this.size = writer.written;
+      if (writer) this.size = writer.written;
     } finally {
       await syncing.catch(() => undefined);
-      await file.close();
+      await file?.close();
     }
   }
 
@@ -146,6 +208,7 @@ class StagedFile implements Staging {
   }
 
   async read(): Promise<Readable> {
+    if (this.saved === 0) return Readable.from([]);
     const stream = await openFile(this.path, 'an upload', { length: this.saved });
     if (!stream) throw contentLost();
     return stream;
@@ -156,10 +219,12 @@ class StagedFile implements Staging {
     // An upload of no bytes has no file yet.
     if (this.size === 0) await (await reachable(() => this.openAtEnd())).close();
     const file = await ifPresent(open(this.path, 'r+'));
-    if (!file) return this.wasCommitted(target);
+    if (!file) return this.wasCommitted(digest, target);
     try {
       await reachable(() => file.truncate(this.size));
       await this.sync(file, this.size);
+      // A seal that a loss of power takes away is set again by the first who reads and compares.
+      await reachable(() => file.utimes(sealOf(digest), sealOf(digest)));
     } finally {
       await file.close();
     }
@@ -177,9 +242,15 @@ class StagedFile implements Staging {
     await reachable(() => rm(this.path, { force: true }));
   }
 
-  private async wasCommitted(target: string): Promise<void> {
+  private async wasCommitted(digest: Digest, target: string): Promise<void> {
     const found = await ifPresent(stat(target));
-    if (found?.size === this.size) return;
+    if (found?.size === this.size) {
+      if (isSealed(found, digest)) return;
+      const hash = createHash('sha256');
+      for await (const chunk of (await openFile(target, digest)) ?? [])
+        hash.update(chunk as Buffer);
+      if (digestOf(hash) === digest) return;
+    }
     throw contentLost();
   }
 
@@ -262,17 +333,34 @@ async function openFile(
   if (!file) return undefined;
   const offset = range.offset ?? 0;
   const length = range.length ?? Math.max(0, (await file.stat()).size - offset);
+  return streamOf(file, what, { offset, length });
+}
+
+/** Closes the file at its end. */
+async function streamOf(
+  file: FileHandle,
+  what: string,
+  { offset, length }: Required<ByteRange>,
+  approve?: () => Promise<void>,
+): Promise<Readable> {
   if (length === 0) {
     await file.close();
     return Readable.from([]);
   }
-  const stream = createReadStream(path, {
+  const stream = createReadStream('', {
     fd: file,
     start: offset,
     end: offset + length - 1,
     highWaterMark: CHUNK_SIZE,
   });
-  return new ExactStream(stream, length, what);
+  return new ExactStream(stream, length, what, approve);
+}
+
+/** Whether nothing was written to a file, nor another one put in its place, between two looks at it. */
+function isSameFile(before: Stats, after: Stats): boolean {
+  return (
+    before.ino === after.ino && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs
+  );
 }
 
 /** Given up by another request, or taken away by somebody. */

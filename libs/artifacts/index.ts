@@ -10,6 +10,14 @@ export {
   type StoredBlob,
 } from './artifact-store.js';
 export { dereferenceBlobs, type WantedBlobs } from './blob-references.js';
+export { BlobScrub, type Scrubbed } from './blob-scrub.js';
+export {
+  BlobVerifier,
+  damages,
+  type Damage,
+  type DamagedBlob,
+  type VerifiedStep,
+} from './blob-verifier.js';
 export { BlobService, type StoredBlobInfo } from './blob.service.js';
 export { digestOf, isDigest, parseDigest, type Digest } from './digest.js';
 export { FolderArtifactStore } from './folder-artifact-store.js';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { crc32 } from 'node:zlib';
 import { DomainError } from '#platform';
 import type { Checkpoint, SavedStaging, Staging } from './artifact-store.js';
 import type { Digest } from './digest.js';
@@ -18,6 +19,8 @@ interface PartsState {
   parts: string[];
   /** The short last part that a longer one has replaced. */
   replaced?: string;
+  /** CRC32 of the short last part: it is read back and written anew, past the hash of the upload. */
+  tailChecksum?: number;
   /** A commit that was begun. */
   multipart?: S3Multipart;
 }
@@ -71,7 +74,9 @@ export class S3Staging implements Staging {
   async save(): Promise<SavedStaging> {
     if (this.saved !== this.size) {
       const index = Math.floor(this.size / this.state.partSize);
-      await this.store(index, this.tailBytes());
+      const tail = this.tailBytes();
+      await this.store(index, tail);
+      this.state.tailChecksum = crc32(tail);
       this.saved = this.size;
     }
     return this.snapshot();
@@ -81,12 +86,12 @@ export class S3Staging implements Staging {
     return Readable.from(this.partsOf(this.saved), { objectMode: false });
   }
 
-  async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
+  async commit(digest: Digest, checkpoint: Checkpoint, { replace = false } = {}): Promise<void> {
     const key = this.target(digest);
     const present = await this.bucket.stat(key);
-    if (present?.size === this.size) return;
+    if (present?.size === this.size && !replace) return;
     if (this.state.parts.length === 0) {
-      await this.bucket.put(key, this.tailBytes(), { once: !present });
+      await this.bucket.put(key, this.tailBytes(), { once: !present && !replace });
       return;
     }
     if (this.state.multipart) await this.bucket.abortMultipart(this.state.multipart);
@@ -147,6 +152,14 @@ export class S3Staging implements Staging {
     let at = 0;
     for await (const chunk of this.partsOf(this.size, this.state.parts.length - 1)) {
       at += chunk.copy(tail, at);
+    }
+    const { tailChecksum } = this.state;
+    if (tailChecksum !== undefined && crc32(tail.subarray(0, length)) !== tailChecksum) {
+      throw new DomainError(
+        'UNAVAILABLE',
+        'The artifact store gave other bytes of an upload than it was given. Try again.',
+        { retryAfter: 1 },
+      );
     }
     this.tail = tail;
   }

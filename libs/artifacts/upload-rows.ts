@@ -120,8 +120,13 @@ export class UploadRows {
   /**
    * Says which blob the upload is becoming, before anything is written to the place of that blob. A collector that is
    * about to clear the place is waited for; one that comes later sees this and leaves the place alone.
+   * @returns whether the upload is still held, and whether bytes that are in the place already are known to be right
    */
-  async announce(id: string, owner: string, verified: Verified): Promise<boolean> {
+  async announce(
+    id: string,
+    owner: string,
+    verified: Verified,
+  ): Promise<{ held: boolean; stored: boolean }> {
     return inTransaction(this.dataSource, async (manager) => {
       await manager.query(lockDigest, [verified.digest]);
       const [rows] = await manager.query<[unknown[], number]>(
@@ -129,17 +134,33 @@ export class UploadRows {
          WHERE id = $1 AND store_state->'lease'->>'owner' = $2 RETURNING id`,
         [id, owner, JSON.stringify(verified)],
       );
-      return rows.length > 0;
+      const stored = await manager.query<unknown[]>(
+        `SELECT 1 FROM blob WHERE digest = $1 AND damaged_at IS NULL`,
+        [verified.digest],
+      );
+      return { held: rows.length > 0, stored: stored.length > 0 };
     });
   }
 
-  /** The bytes are in their place: the blob is there, the upload is not any more. */
-  async publish(id: string, { digest, size }: Verified): Promise<void> {
+  /**
+   * The bytes are in their place: the blob is there, the upload is not any more.
+   * @param written they were put there just now, so that a damaged blob is mended
+   */
+  async publish(
+    id: string,
+    { digest, size }: Verified,
+    { written, checksums }: { written: boolean; checksums: Buffer | undefined },
+  ): Promise<void> {
     await inTransaction(this.dataSource, async (manager) => {
       await manager.query(
-        `INSERT INTO blob (digest, size, kept_until) VALUES ($1, $2, now() + make_interval(secs => $3))
-         ON CONFLICT (digest) DO UPDATE SET kept_until = greatest(blob.kept_until, excluded.kept_until)`,
-        [digest, size, KEEP_SECONDS],
+        `INSERT INTO blob (digest, size, kept_until, checksums)
+         VALUES ($1, $2, now() + make_interval(secs => $3), $4)
+         ON CONFLICT (digest) DO UPDATE SET
+           kept_until = greatest(blob.kept_until, excluded.kept_until),
+           checksums = coalesce(blob.checksums, excluded.checksums),
+           verified_at = CASE WHEN $5 THEN now() ELSE blob.verified_at END,
+           damaged_at = CASE WHEN $5 THEN NULL ELSE blob.damaged_at END`,
+        [digest, size, KEEP_SECONDS, checksums ?? null, written],
       );
       await manager.query(`DELETE FROM upload WHERE id = $1`, [id]);
     });

@@ -1,8 +1,8 @@
-import { createHash, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { DomainError } from '#platform';
 import type { SavedStaging, Staging } from './artifact-store.js';
-import { digestOf, type Digest } from './digest.js';
+import { ContentHash } from './content-hash.js';
+import type { Digest } from './digest.js';
 import {
   busy,
   LEASE_SECONDS,
@@ -17,7 +17,7 @@ interface WriterOptions {
   owner: string;
   row: UploadRow;
   staging: Staging;
-  hash: Hash | undefined;
+  hash: ContentHash | undefined;
 }
 
 /** One request that writes to an upload: it holds the lease, hashes what passes by and acknowledges what is durable. */
@@ -28,7 +28,7 @@ export class UploadWriter {
   isCut = false;
   published = false;
   /** Has seen all bytes so far; absent where it did not see the first ones, or saw some that were not stored. */
-  hash: Hash | undefined;
+  hash: ContentHash | undefined;
   /** Acknowledged bytes. */
   received: number;
   verified: Verified | undefined;
@@ -109,19 +109,21 @@ export class UploadWriter {
   async digest(): Promise<Digest> {
     if (!this.hash) {
       await this.save();
-      const hash = createHash('sha256');
+      const hash = new ContentHash();
       for await (const chunk of await this.staging.read()) hash.update(chunk as Buffer);
       this.hash = hash;
     }
-    return digestOf(this.hash);
+    return this.hash.digest;
   }
 
   /** Makes the blob; the bytes are known to be those of the digest. */
   async publish(blob: Verified): Promise<void> {
-    await this.holding(await this.rows.announce(this.id, this.owner, blob));
+    const { held, stored } = await this.rows.announce(this.id, this.owner, blob);
+    await this.holding(held);
     this.verified = blob;
-    await this.staging.commit(blob.digest, (saved) => this.checkpoint(saved));
-    await this.rows.publish(this.id, blob);
+    const written = !stored;
+    await this.staging.commit(blob.digest, (saved) => this.checkpoint(saved), { replace: written });
+    await this.rows.publish(this.id, blob, { written, checksums: this.hash?.checksums });
     this.published = true;
     // The blob is there; what its making has left over, the collector finds in any case.
     await this.staging.discard().catch(() => undefined);
@@ -139,7 +141,7 @@ export class UploadWriter {
   private async *pass(
     content: Readable,
     length: number,
-    hash: Hash | undefined,
+    hash: ContentHash | undefined,
   ): AsyncGenerator<Buffer> {
     let came = 0;
     try {

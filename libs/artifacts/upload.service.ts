@@ -1,4 +1,4 @@
-import { createHash, randomUUID, type Hash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
@@ -6,6 +6,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { DomainError, type RequestContext } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
+import { ContentHash } from './content-hash.js';
 import { parseDigest, type Digest } from './digest.js';
 import { busy, LEASE_SECONDS, noUpload, UploadRows, type UploadRow } from './upload-rows.js';
 import { UploadWriter } from './upload-writer.js';
@@ -41,7 +42,7 @@ const HASHES_KEPT = 10_000;
 export class UploadService {
   private readonly rows: UploadRows;
   private readonly writers = new Map<string, UploadWriter>();
-  private readonly hashes = new Map<string, { hash: Hash; received: number }>();
+  private readonly hashes = new Map<string, { hash: ContentHash; received: number }>();
 
   constructor(
     @InjectDataSource() dataSource: DataSource,
@@ -143,7 +144,7 @@ export class UploadService {
     this.hashes.delete(id);
     const hash =
       row.received === 0
-        ? createHash('sha256')
+        ? new ContentHash()
         : kept?.received === row.received
           ? kept.hash
           : undefined;
@@ -171,7 +172,7 @@ export class UploadService {
     }
   }
 
-  private keepHash(id: string, hash: Hash, received: number): void {
+  private keepHash(id: string, hash: ContentHash, received: number): void {
     const [oldest] = this.hashes.keys();
     if (this.hashes.size >= HASHES_KEPT && oldest !== undefined) this.hashes.delete(oldest);
     this.hashes.set(id, { hash, received });

@@ -1,5 +1,6 @@
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { migrations } from '../../migrations/index.js';
+import { ImpatientClient } from './impatient-client.js';
 import { PostgresNamingStrategy } from './naming-strategy.js';
 
 /** Entity classes; never globs, which load other copies of the classes. */
@@ -10,14 +11,15 @@ export interface DatabaseUse {
   name?: string;
   /** Most connections. */
   size?: number;
-  /** Milliseconds after which PostgreSQL ends a statement; 0 never. */
+  /** Milliseconds after which PostgreSQL ends a statement, and a connection that says nothing is given up; 0 never. */
   statementTimeout?: number;
   /** Told of a connection that was lost while idle; the pool opens another one when it needs it. */
   onLost?: (error: Error) => void;
 }
 
-const CONNECT_TIMEOUT = 5_000;
-const STATEMENT_TIMEOUT = 15_000;
+// Together below 10 s: that long a request hangs at most where PostgreSQL says nothing any more.
+export const CONNECT_TIMEOUT = 4_000;
+const STATEMENT_TIMEOUT = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT = 60_000;
 
 /**
@@ -47,6 +49,7 @@ export function databaseOptions(url: string, entities: Entities = [], use: Datab
 /** What both pools, TypeORM's and {@link openPool}'s, set on their connections. */
 export function sessionOptions({ statementTimeout = STATEMENT_TIMEOUT }: DatabaseUse) {
   return {
+    Client: ImpatientClient,
     keepAlive: true,
     statement_timeout: statementTimeout,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,

@@ -23,7 +23,11 @@ export async function openDataSource(options: DataSourceOptions | undefined): Pr
 
 /** Makes the driver read JSON with {@link readJson}. Set once for the process: the driver knows no smaller scope. */
 export function readJsonExactly(): void {
-  const read = (text: string) => readJson(text, { maxDepth: Infinity });
+  // What has no long number, which is nearly all, needs no care.
+  const read = (text: string): unknown =>
+    LONG_NUMBER.test(text) ? readJson(text, { maxDepth: Infinity }) : JSON.parse(text);
   pg.types.setTypeParser(pg.types.builtins.JSON, read);
   pg.types.setTypeParser(pg.types.builtins.JSONB, read);
 }
+
+const LONG_NUMBER = /\d{16}/;

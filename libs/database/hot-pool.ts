@@ -1,7 +1,7 @@
 import pg from 'pg';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { readJsonExactly } from './exact-json.js';
-import { type DatabaseUse, sessionOptions } from './data-source.js';
+import { CONNECT_TIMEOUT, type DatabaseUse, sessionOptions } from './data-source.js';
 
 /** A statement that PostgreSQL parses and plans once a connection: one name, one text. */
 export interface Statement {
@@ -35,6 +35,18 @@ export class HotPool {
   }
 }
 
+/** As {@link HotPool.rows}, in the transaction of `manager`. */
+export async function preparedRows<T extends object>(
+  { queryRunner }: EntityManager,
+  { name, text }: Statement,
+  values: unknown[] = [],
+): Promise<T[]> {
+  if (!queryRunner?.isTransactionActive) throw new Error('Not in a transaction');
+  const client = (await queryRunner.connect()) as pg.PoolClient;
+  const { rows } = await client.query<T>({ name, text, values });
+  return rows;
+}
+
 /** A pool without TypeORM, for processes that only follow the database. A lost connection is told, never thrown. */
 export function openPool(url: string, use: DatabaseUse = {}): pg.Pool {
   pg.defaults.parseInt8 = true;
@@ -42,7 +54,7 @@ export function openPool(url: string, use: DatabaseUse = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: use.size ?? 4,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
     application_name: use.name ?? 'slipway',
     ...sessionOptions(use),
   });

@@ -248,7 +248,9 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const files: { path: string; file: string }[] = [];
     for (const [i, { path, digest }] of (version.files ?? []).entries()) {
       const file = join(folder, String(i));
-      await pipeline(await this.blobs.open(digest), createWriteStream(file));
+      // Compared also where the store vouches: an importer must never see other bytes than those of the manifest.
+      const content = await this.blobs.open(digest, {}, { compare: true });
+      await pipeline(content, createWriteStream(file));
       files.push({ path, file });
     }
     return files;

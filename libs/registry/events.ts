@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { preparedRows, type Statement } from '#database';
 import { channels, type RequestContext } from '#platform';
 
 /** What is told by `GET /events`. */
@@ -22,9 +23,13 @@ export interface NewEvent {
 }
 
 /** Parameters: workspace, kind, model id, model name, version, data, actor. */
-const insertEventSql = `
-  INSERT INTO event (transaction, workspace, kind, model_id, model, version, data, actor)
-  VALUES (pg_current_xact_id()::text::bigint, $1, $2, $3, $4, $5, $6, $7)`;
+const insertEvent: Statement = {
+  name: 'event-insert',
+  text: `WITH written AS (
+      INSERT INTO event (transaction, workspace, kind, model_id, model, version, data, actor)
+      VALUES (pg_current_xact_id()::text::bigint, $1, $2, $3, $4, $5, $6, $7) RETURNING id
+    ) SELECT pg_notify('${channels.event}', '') FROM written`,
+};
 
 /** Writes an event in the caller's transaction, so that it is told if and only if the change is kept. */
 export async function recordEvent(
@@ -32,7 +37,7 @@ export async function recordEvent(
   context: RequestContext,
   { kind, modelId, model, version, data }: NewEvent,
 ): Promise<void> {
-  await manager.query(insertEventSql, [
+  await preparedRows(manager, insertEvent, [
     context.workspace,
     kind,
     modelId,
@@ -41,5 +46,4 @@ export async function recordEvent(
     JSON.stringify(data ?? {}),
     context.actor,
   ]);
-  await manager.query(`NOTIFY ${channels.event}`);
 }

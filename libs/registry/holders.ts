@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { preparedRows } from '#database';
 import type { Stage } from './model-version.entity.js';
 
 // Who holds a stage or an alias. The caller holds the lock of the model's row.
@@ -9,9 +10,13 @@ export async function holdersOf(
   modelId: string,
   stage: Stage,
 ): Promise<number[]> {
-  const rows = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_version WHERE model_id = $1 AND stage = $2 AND deleted_at IS NULL
-     ORDER BY stage_entered DESC`,
+  const rows = await preparedRows<{ version: number }>(
+    manager,
+    {
+      name: 'stage-holders',
+      text: `SELECT version FROM model_version WHERE model_id = $1 AND stage = $2 AND deleted_at IS NULL
+        ORDER BY stage_entered DESC`,
+    },
     [modelId, stage],
   );
   return rows.map((row) => row.version);
@@ -23,8 +28,12 @@ export async function aliasHolder(
   modelId: string,
   alias: string,
 ): Promise<number | null> {
-  const [row] = await manager.query<{ version: number }[]>(
-    `SELECT version FROM model_alias WHERE model_id = $1 AND alias = $2`,
+  const [row] = await preparedRows<{ version: number }>(
+    manager,
+    {
+      name: 'alias-holder',
+      text: `SELECT version FROM model_alias WHERE model_id = $1 AND alias = $2`,
+    },
     [modelId, alias],
   );
   return row?.version ?? null;
@@ -38,30 +47,17 @@ export async function enterStage(
   stage: Stage,
   transition: number,
 ): Promise<void> {
-  if (stage === 'Production') {
-    await manager.query(
-      `UPDATE model_version SET stage = 'Archived', stage_entered = $3, revision = revision + 1, updated_at = now()
-       WHERE model_id = $1 AND stage = 'Production' AND version <> $2 AND deleted_at IS NULL`,
-      [modelId, version, transition],
-    );
-  }
-  await manager.query(
-    `UPDATE model_version SET stage = $3, stage_entered = $4, revision = revision + 1, updated_at = now()
-     WHERE model_id = $1 AND version = $2`,
+  const others = stage === 'Production' ? ` OR stage = 'Production'` : '';
+  await preparedRows(
+    manager,
+    {
+      name: others ? 'stage-enter-production' : 'stage-enter',
+      text: `UPDATE model_version SET stage = CASE WHEN version = $2 THEN $3 ELSE 'Archived' END, stage_entered = $4,
+          revision = revision + 1, updated_at = now()
+        WHERE model_id = $1 AND deleted_at IS NULL AND (version = $2${others})`,
+    },
     [modelId, version, stage, transition],
   );
-}
-
-/** Notes the newest transition of Production: the top of its stack. */
-export async function setProductionTop(
-  manager: EntityManager,
-  modelId: string,
-  transition: number,
-): Promise<void> {
-  await manager.query(`UPDATE registered_model SET production_top = $2 WHERE id = $1`, [
-    modelId,
-    transition,
-  ]);
 }
 
 /** Makes an alias, or moves it. */
@@ -71,9 +67,13 @@ export async function writeAlias(
   alias: string,
   version: number,
 ): Promise<void> {
-  await manager.query(
-    `INSERT INTO model_alias (model_id, alias, version) VALUES ($1, $2, $3)
-     ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version, updated_at = now()`,
+  await preparedRows(
+    manager,
+    {
+      name: 'alias-write',
+      text: `INSERT INTO model_alias (model_id, alias, version) VALUES ($1, $2, $3)
+        ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version, updated_at = now()`,
+    },
     [modelId, alias, version],
   );
 }

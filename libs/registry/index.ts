@@ -34,6 +34,7 @@ export const registryEntities = [
   IdempotencyKey,
 ];
 
+export { type BlobUser, BlobUsers } from './blob-users.js';
 export { CompileService } from './compile.service.js';
 export { etagOf } from './etag.js';
 export { EventsService, type EventView } from './events.service.js';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
-import { inTransaction } from '#database';
+import { HotPool, inTransaction, preparedRows } from '#database';
 import { DomainError, type RequestContext, writeJson } from '#platform';
 import { type FieldTable, type ListRequest, listRows, type Page } from '#search';
 import { removeDeployment, updateDeployment } from './deployments.js';
@@ -104,7 +104,10 @@ const fields: FieldTable = {
 /** Registered models: names, descriptions, tags, and what serving follows. */
 @Injectable()
 export class ModelsService {
-  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly pool: HotPool,
+  ) {}
 
   /** @throws DomainError ALREADY_EXISTS when a live model has the name */
   async create(context: RequestContext, model: NewModel): Promise<ModelView> {
@@ -122,10 +125,13 @@ export class ModelsService {
 
   /** The live model of a name. @throws DomainError NOT_FOUND */
   async find(context: RequestContext, name: string): Promise<FoundModel> {
-    if (name.includes('\0')) throw noModel(name);
-    const [model] = await this.dataSource.query<FoundModel[]>(
-      `SELECT id, name, follow, revision FROM registered_model
-       WHERE workspace = $1 AND name = $2 AND deleted_at IS NULL`,
+    checkText(name);
+    const model = await this.pool.row<FoundModel>(
+      {
+        name: 'model-find',
+        text: `SELECT id, name, follow, revision FROM registered_model
+          WHERE workspace = $1 AND name = $2 AND deleted_at IS NULL`,
+      },
       [context.workspace, name],
     );
     if (!model) throw noModel(name);
@@ -134,7 +140,7 @@ export class ModelsService {
 
   /** The id of a live model by its name, or of any model, deleted ones too, by its id. @throws DomainError NOT_FOUND */
   async findId(context: RequestContext, nameOrId: string): Promise<string> {
-    if (nameOrId.includes('\0')) throw noModel(nameOrId);
+    checkText(nameOrId);
     const [model] = await this.dataSource.query<{ id: string }[]>(
       `SELECT id FROM registered_model WHERE workspace = $1 AND (name = $2 AND deleted_at IS NULL OR id::text = $2)
        ORDER BY name = $2 AND deleted_at IS NULL DESC LIMIT 1`,
@@ -149,8 +155,11 @@ export class ModelsService {
   }
 
   async get(context: RequestContext, id: string): Promise<ModelView> {
-    const [row] = await this.dataSource.query<ModelRow[]>(
-      `SELECT ${columns} FROM ${table} WHERE m.id = $1 AND m.workspace = $2`,
+    const row = await this.pool.row<ModelRow>(
+      {
+        name: 'model-get',
+        text: `SELECT ${columns} FROM ${table} WHERE m.id = $1 AND m.workspace = $2`,
+      },
       [id, context.workspace],
     );
     if (!row) throw DomainError.notFound('The model');
@@ -257,12 +266,29 @@ export async function createModel(
   return row?.id;
 }
 
-/** Notes, in the caller's transaction, that a model changed: its ETag and `updatedAt` are new. */
-export async function touchModel(manager: EntityManager, modelId: string): Promise<void> {
-  await manager.query(
-    `UPDATE registered_model SET revision = revision + 1, updated_at = now() WHERE id = $1`,
-    [modelId],
+/**
+ * Notes, in the caller's transaction, that a model changed: its ETag and `updatedAt` are new.
+ * @param productionTop the newest transition of Production, the top of its stack, where that changed too
+ */
+export async function touchModel(
+  manager: EntityManager,
+  modelId: string,
+  productionTop?: number,
+): Promise<void> {
+  await preparedRows(
+    manager,
+    {
+      name: 'model-touch',
+      text: `UPDATE registered_model SET revision = revision + 1, updated_at = now(),
+        production_top = coalesce($2, production_top) WHERE id = $1`,
+    },
+    [modelId, productionTop],
   );
+}
+
+/** PostgreSQL's texts cannot have a NUL, so no model has such a name. @throws DomainError NOT_FOUND */
+export function checkText(name: string): void {
+  if (name.includes('\0')) throw noModel(name);
 }
 
 export function noModel(name: string): DomainError {

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ArtifactsModule } from '#artifacts';
+import { BlobUsers } from './blob-users.js';
 import { CompileService } from './compile.service.js';
 import { EventsService } from './events.service.js';
 import { Housekeeping } from './housekeeping.js';
@@ -22,6 +23,7 @@ const services = [
   ServingStatus,
   CompileService,
   IdempotencyKeys,
+  BlobUsers,
 ];
 
 @Module({

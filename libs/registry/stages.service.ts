@@ -1,13 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
+import { HotPool, preparedRows } from '#database';
 import { DomainError, type RequestContext } from '#platform';
 import { type ListRequest, listRows, type Page } from '#search';
 import { CompileService } from './compile.service.js';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
-import { aliasHolder, enterStage, holdersOf, setProductionTop, writeAlias } from './holders.js';
+import { aliasHolder, enterStage, holdersOf, writeAlias } from './holders.js';
 import { once } from './idempotency.js';
 import type { ServingVerdict, Stage } from './model-version.entity.js';
 import { ModelsService, type ModelView, touchModel } from './models.service.js';
@@ -73,6 +74,7 @@ export class StagesService {
     private readonly models: ModelsService,
     private readonly compiler: CompileService,
     private readonly serving: ServingStatus,
+    private readonly pool: HotPool,
   ) {}
 
   /** Puts a version into a stage; into Production it replaces the version that is there, which goes to Archived. */
@@ -105,8 +107,7 @@ export class StagesService {
         below: touchesProduction ? locked.productionTop : null,
       });
       await enterStage(manager, id, target.version, stage, row.id);
-      if (touchesProduction) await setProductionTop(manager, id, row.id);
-      return row;
+      return { ...(touchesProduction && { productionTop: row.id }), row };
     });
   }
 
@@ -145,9 +146,8 @@ export class StagesService {
         await writeAlias(manager, id, alias, target.version);
       } else {
         await enterStage(manager, id, target.version, 'Production', row.id);
-        await setProductionTop(manager, id, row.id);
       }
-      return row;
+      return { ...(!alias && { productionTop: row.id }), row };
     });
   }
 
@@ -181,7 +181,7 @@ export class StagesService {
         below: await aliasTop(manager, id, alias),
       });
       await writeAlias(manager, id, alias, target.version);
-      return row;
+      return { row };
     });
   }
 
@@ -215,7 +215,7 @@ export class StagesService {
         id,
         alias,
       ]);
-      return row;
+      return { row };
     });
   }
 
@@ -243,13 +243,14 @@ export class StagesService {
     context: RequestContext,
     modelId: string,
     options: ChangeOptions,
-    make: (manager: EntityManager, model: LockedModel) => Promise<TransitionView | null>,
+    make: (manager: EntityManager, model: LockedModel) => Promise<MadeChange | null>,
   ): Promise<TransitionAnswer> {
     const { answer: transition } = await once(this.dataSource, context, async (manager) => {
       const locked = await lockModel(manager, modelId, options.ifMatch);
-      const row = await make(manager, locked);
-      if (!row) return null;
-      await touchModel(manager, modelId);
+      const made = await make(manager, locked);
+      if (!made) return null;
+      const { row, productionTop } = made;
+      await touchModel(manager, modelId, productionTop);
       await updateDeployment(manager, modelId);
       await recordEvent(manager, context, {
         kind: 'transition',
@@ -260,9 +261,13 @@ export class StagesService {
       });
       return row;
     });
-    const summary = await this.serving.waitUntilSettled(modelId, options.wait ?? defaultWait);
-    const model = await this.models.get(context, modelId);
-    return { transition, model, serving: told(summary, transition) };
+    const wait = options.wait ?? defaultWait;
+    let model = await this.models.get(context, modelId);
+    if (model.serving.state === 'loading' && wait > 0) {
+      await this.serving.waitUntilSettled(modelId, wait);
+      model = await this.models.get(context, modelId);
+    }
+    return { transition, model, serving: told(model.serving, transition) };
   }
 
   /** Waits, with no lock held, until the compile step has spoken about the version. */
@@ -272,13 +277,23 @@ export class StagesService {
     reference: VersionReference,
   ): Promise<void> {
     const { where, values } = referenceSql(reference);
-    const [version] = await this.dataSource.query<{ id: string }[]>(
-      `SELECT v.id FROM model_version v WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+    const version = await this.pool.row<{ id: string; state: ServingVerdict }>(
+      {
+        name: `version-verdict-${reference.kind}`,
+        text: `SELECT v.id, v.serving_state AS state FROM model_version v
+          WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
+      },
       [modelId, ...values],
     );
     if (!version) throw noVersion(model, reference);
-    await this.compiler.awaitVerdict(version.id);
+    if (version.state === 'pending') await this.compiler.awaitVerdict(version.id);
   }
+}
+
+interface MadeChange {
+  row: TransitionView;
+  /** The new top of the stack of Production; absent where Production is as it was. */
+  productionTop?: number;
 }
 
 const defaultWait = 5;
@@ -301,9 +316,13 @@ async function lockModel(
   modelId: string,
   ifMatch: string | undefined,
 ): Promise<LockedModel> {
-  const [model] = await manager.query<LockedModel[]>(
-    `SELECT id, name, follow, production_top AS "productionTop", revision FROM registered_model
-     WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+  const [model] = await preparedRows<LockedModel>(
+    manager,
+    {
+      name: 'model-lock',
+      text: `SELECT id, name, follow, production_top AS "productionTop", revision FROM registered_model
+        WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+    },
     [modelId],
   );
   if (!model) throw DomainError.notFound('The model');
@@ -317,9 +336,13 @@ async function lockVersion(
   reference: VersionReference,
 ): Promise<LockedVersion> {
   const { where, values } = referenceSql(reference);
-  const [version] = await manager.query<LockedVersion[]>(
-    `SELECT v.id, v.version, v.stage, v.serving_state AS "servingState", v.serving_reason AS "servingReason"
-     FROM model_version v WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where} FOR UPDATE OF v`,
+  const [version] = await preparedRows<LockedVersion>(
+    manager,
+    {
+      name: `version-lock-${reference.kind}`,
+      text: `SELECT v.id, v.version, v.stage, v.serving_state AS "servingState", v.serving_reason AS "servingReason"
+        FROM model_version v WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where} FOR UPDATE OF v`,
+    },
     [model.id, ...values],
   );
   if (!version) throw noVersion(model.name, reference);

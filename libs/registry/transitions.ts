@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { preparedRows } from '#database';
 import type { RequestContext } from '#platform';
 import type { FieldTable } from '#search';
 
@@ -76,10 +77,14 @@ export async function insertTransition(
   context: RequestContext,
   change: NewTransition,
 ): Promise<TransitionView> {
-  const [row] = await manager.query<TransitionRow[]>(
-    `INSERT INTO transition (workspace, model_id, kind, alias, version, from_value, to_value, previous_version, below,
-       reason, actor, actor_verified)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ${transitionColumns}`,
+  const [row] = await preparedRows<TransitionRow>(
+    manager,
+    {
+      name: 'transition-insert',
+      text: `INSERT INTO transition (workspace, model_id, kind, alias, version, from_value, to_value, previous_version,
+          below, reason, actor, actor_verified)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ${transitionColumns}`,
+    },
     [
       context.workspace,
       change.modelId,
@@ -108,8 +113,12 @@ export async function aliasTop(
   modelId: string,
   alias: string,
 ): Promise<number | null> {
-  const [row] = await manager.query<{ top: number | null }[]>(
-    `SELECT max(id) AS top FROM transition WHERE model_id = $1 AND alias = $2`,
+  const [row] = await preparedRows<{ top: number | null }>(
+    manager,
+    {
+      name: 'alias-top',
+      text: `SELECT max(id) AS top FROM transition WHERE model_id = $1 AND alias = $2`,
+    },
     [modelId, alias],
   );
   return row?.top ?? null;
@@ -122,8 +131,11 @@ export async function versionBelow(
   top: number | null,
   current: number | null,
 ): Promise<{ version: number; below: number | null } | undefined> {
-  const [row] = await manager.query<{ version: number; below: number | null }[]>(
-    `WITH RECURSIVE stack AS (
+  const [row] = await preparedRows<{ version: number; below: number | null }>(
+    manager,
+    {
+      name: 'version-below',
+      text: `WITH RECURSIVE stack AS (
        SELECT 0 AS depth, ${holderSql} AS version, t.below FROM transition t WHERE t.id = $2
        UNION ALL
        SELECT s.depth + 1, ${holderSql}, t.below FROM stack s JOIN transition t ON t.id = s.below
@@ -131,6 +143,7 @@ export async function versionBelow(
      SELECT s.version, s.below FROM stack s
      JOIN model_version v ON v.model_id = $1 AND v.version = s.version AND v.deleted_at IS NULL
      WHERE s.depth > 0 AND s.version IS DISTINCT FROM $3 ORDER BY s.depth LIMIT 1`,
+    },
     [modelId, top, current],
   );
   return row;

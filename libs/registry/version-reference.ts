@@ -27,28 +27,34 @@ export function parseVersionReference(text: string, pointer = ''): VersionRefere
   );
 }
 
-/** The condition on `model_version v` (of the model `$1`) that a reference stands for, and what it adds to the values. */
-export function referenceSql(reference: VersionReference): { where: string; values: unknown[] } {
+/**
+ * The condition on `model_version v` that a reference stands for, and what it adds to the values.
+ * @param model the id of the model in SQL
+ * @param at the parameter for the value, where there is one
+ */
+export function referenceSql(
+  reference: VersionReference,
+  model = '$1',
+  at = '$2',
+): { where: string; values: unknown[] } {
   switch (reference.kind) {
     case 'number':
-      return { where: 'v.version = $2', values: [reference.version] };
+      return { where: `v.version = ${at}`, values: [reference.version] };
     case 'alias':
       return {
-        where:
-          'v.version = (SELECT a.version FROM model_alias a WHERE a.model_id = $1 AND a.alias = $2)',
+        where: `v.version = (SELECT a.version FROM model_alias a WHERE a.model_id = ${model} AND a.alias = ${at})`,
         values: [reference.alias],
       };
     case 'production':
     case 'staging':
       return {
-        where: `v.version = (SELECT s.version FROM model_version s WHERE s.model_id = $1 AND s.stage = $2
+        where: `v.version = (SELECT s.version FROM model_version s WHERE s.model_id = ${model} AND s.stage = ${at}
                  AND s.deleted_at IS NULL ORDER BY s.stage_entered DESC LIMIT 1)`,
         values: [reference.kind === 'production' ? 'Production' : 'Staging'],
       };
     case 'latest':
       return {
-        where:
-          'v.version = (SELECT max(l.version) FROM model_version l WHERE l.model_id = $1 AND l.deleted_at IS NULL)',
+        where: `v.version = (SELECT max(l.version) FROM model_version l WHERE l.model_id = ${model} AND l.deleted_at IS NULL)`,
         values: [],
       };
   }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
-import { inTransaction } from '#database';
+import { HotPool, inTransaction } from '#database';
 import { BlobService } from '#artifacts';
 import { DomainError, type RequestContext, writeJson, channels } from '#platform';
 import type { Signature } from '#program';
@@ -12,7 +12,7 @@ import { recordEvent } from './events.js';
 import { once } from './idempotency.js';
 import { type NewLineage, writeLineage } from './lineage.js';
 import { checkManifest, type ManifestEntry, manifestDigest, type SizedEntry } from './manifest.js';
-import { createModel, ModelsService, noModel, touchModel } from './models.service.js';
+import { checkText, createModel, ModelsService, noModel, touchModel } from './models.service.js';
 import { checkModelName } from './names.js';
 import { mergeTags, type TagChanges } from './tags.js';
 import { releaseVersions } from './version-release.js';
@@ -58,6 +58,7 @@ export class VersionsService {
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly models: ModelsService,
     private readonly blobs: BlobService,
+    private readonly pool: HotPool,
   ) {}
 
   /**
@@ -76,14 +77,19 @@ export class VersionsService {
 
   async get(context: RequestContext, model: string, version: string): Promise<VersionView> {
     const reference = parseVersionReference(version);
-    const { id } = await this.models.find(context, model);
-    const { where, values } = referenceSql(reference);
-    const [row] = await this.dataSource.query<VersionRow[]>(
-      `SELECT ${versionColumns} FROM ${versionTables} WHERE v.model_id = $1 AND v.deleted_at IS NULL AND ${where}`,
-      [id, ...values],
+    checkText(model);
+    const { where, values } = referenceSql(reference, 'm.id', '$3');
+    const row = await this.pool.row<VersionRow>(
+      {
+        name: `version-get-${reference.kind}`,
+        text: `SELECT ${versionColumns} FROM ${versionTables}
+          WHERE m.workspace = $1 AND m.name = $2 AND m.deleted_at IS NULL AND v.deleted_at IS NULL AND ${where}`,
+      },
+      [context.workspace, model, ...values],
     );
-    if (!row) throw noVersion(model, reference);
-    return versionView(row);
+    if (row) return versionView(row);
+    await this.models.find(context, model);
+    throw noVersion(model, reference);
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Stage } from './resources.js';
+import type { Stage, Verified, VersionReference } from './resources.js';
 import type { RetryOptions } from './transport.js';
 import type { UploadMemory } from './upload.js';
 
@@ -59,4 +59,13 @@ export interface PullProgress {
   /** Bytes of files that were there already. */
   skipped: number;
   total: number;
+}
+
+export interface VerifyOptions extends CallOptions {
+  /** Only what the versions of this model need; absent: all that is stored. */
+  model?: string;
+  /** Only what this version of the model needs. */
+  version?: VersionReference;
+  /** Told after each step, with everything so far. */
+  onProgress?: (soFar: Verified) => void;
 }

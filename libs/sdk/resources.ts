@@ -224,6 +224,23 @@ export interface Collected {
   bytes: number;
 }
 
+/** A blob whose stored bytes are not those of its digest. */
+export interface DamagedBlob {
+  digest: string;
+  /** Bytes that it should have. */
+  size: number;
+  reason: 'missing' | 'size' | 'bytes' | 'unreadable';
+  /** Versions that need it, 100 at most. `program`: made by compiling the version. */
+  usedBy: { model: string; version: number; kind: 'file' | 'program'; path: string }[];
+}
+
+/** What comparing stored blobs with their digests has found. */
+export interface Verified {
+  checked: number;
+  bytes: number;
+  damaged: DamagedBlob[];
+}
+
 export interface SlipwayEvent {
   /** Pass it as `lastEventId` to go on after it. */
   id: string;

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { endWithParent, openChannel, nodeOnnxBackend } from '#formats';
 import {
   bindInputs,
   loadProgram,
+  parseProgram,
   ProgramError,
   type Runtime,
   type Tensor,
@@ -103,13 +105,23 @@ async function load(message: Message): Promise<void> {
 }
 
 async function loadSource({ program, weights, files }: ProgramSource): Promise<Runtime> {
+  const { weights: storedWeights, files: storedFiles } = parseProgram(program);
+  const digests = new Map(storedFiles.map(({ path, digest }) => [path, digest]));
   const read = await Promise.all(
-    Object.entries(files).map(async ([path, file]) => [path, await readFile(file)] as const),
+    Object.entries(files).map(
+      async ([path, file]) => [path, await readCompared(file, digests.get(path))] as const,
+    ),
   );
-  return loadProgram(program, weights ? await readFile(weights) : new Uint8Array(0), {
-    files: new Map(read),
-    onnx: await nodeOnnxBackend(),
-  });
+  const bytes = weights ? await readCompared(weights, storedWeights.digest) : new Uint8Array(0);
+  return loadProgram(program, bytes, { files: new Map(read), onnx: await nodeOnnxBackend() });
+}
+
+/** Whoever asked has compared the file; it may have been altered since. A Program that is not stored has no digests. */
+async function readCompared(file: string, digest: string | undefined): Promise<Buffer> {
+  const bytes = await readFile(file);
+  if (digest === undefined) return bytes;
+  if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` === digest) return bytes;
+  throw new Error(`${digest} was altered on the local disk while it was loaded.`);
 }
 
 /** The first run allocates; it must not be a user's. Zeros may be wrong for a graph, so what it says does not matter. */

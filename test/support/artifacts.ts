@@ -6,6 +6,7 @@ import {
   artifactsEntities,
   type ArtifactStore,
   BlobService,
+  BlobVerifier,
   GarbageCollector,
   openArtifactStore,
   UploadService,
@@ -20,6 +21,7 @@ export interface Replica {
   store: ArtifactStore;
   uploads: UploadService;
   blobs: BlobService;
+  verifier: BlobVerifier;
   garbage: GarbageCollector;
 }
 
@@ -50,6 +52,7 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
     store,
     uploads,
     blobs: new BlobService(dataSource, store, uploads),
+    verifier: new BlobVerifier(dataSource, store),
     garbage: new GarbageCollector(dataSource, store, createLogger(config, 'test')),
   };
 }

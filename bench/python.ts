@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const FOLDER = join(ROOT, '.cache', 'bench-python');
+/** The versions that made the golden outputs of the tests. */
+const PACKAGES = [
+  'xgboost==3.2.0',
+  'lightgbm==4.7.0',
+  'numpy==2.4.6',
+  'scipy==1.17.1',
+  'narwhals==2.29.0',
+];
+
+/**
+ * A Python with the tree libraries, in `.cache`, made at the first call.
+ * @returns its path; or why there is none, for the report of what was left out
+ */
+export function benchPython(): { python: string } | { reason: string } {
+  const python = join(FOLDER, 'bin', 'python');
+  const works = () =>
+    spawnSync(python, ['-c', 'import xgboost, lightgbm'], { stdio: 'ignore' }).status === 0;
+  if (existsSync(python) && works()) return { python };
+  rmSync(FOLDER, { recursive: true, force: true });
+  process.stderr.write(`Installing ${PACKAGES.join(', ')} in ${FOLDER}\n`);
+  // Complete or not at all: a folder that was begun is made anew.
+  const steps = [
+    ['python3', '-m', 'venv', FOLDER],
+    // Without what they need for graphics processors.
+    [python, '-m', 'pip', 'install', '--quiet', '--no-deps', ...PACKAGES],
+  ];
+  for (const [command = '', ...args] of steps) {
+    const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+    if (status === 0) continue;
+    const reason = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';
+    if (existsSync(FOLDER)) renameSync(FOLDER, `${FOLDER}.failed`);
+    rmSync(`${FOLDER}.failed`, { recursive: true, force: true });
+    return { reason: `${command} ${args.slice(0, 3).join(' ')}: ${reason}` };
+  }
+  return works() ? { python } : { reason: 'the installed libraries cannot be imported' };
+}
+
+/** A Python process that answers a line of JSON for each one that it is given. */
+export class PythonProcess {
+  private readonly child: ChildProcess;
+  private readonly lines: Interface;
+  private readonly ended: Promise<never>;
+
+  /** @param script a file of this folder */
+  constructor(python: string, script: string) {
+    this.child = spawn(python, [join(ROOT, 'bench', script)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, OMP_NUM_THREADS: '1' },
+    });
+    if (!this.child.stdout) throw new Error('a pipe is missing');
+    this.lines = createInterface(this.child.stdout);
+    this.ended = new Promise((_, reject) => {
+      this.child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)));
+    });
+    this.ended.catch(() => undefined);
+  }
+
+  async ask<T>(request: object): Promise<T> {
+    const answer = new Promise<string>((resolve) => this.lines.once('line', resolve));
+    this.child.stdin?.write(`${JSON.stringify(request)}\n`);
+    return JSON.parse(await Promise.race([answer, this.ended])) as T;
+  }
+
+  close(): void {
+    this.child.stdin?.end();
+  }
+}
