@@ -68,7 +68,10 @@ export class CompartmentPool {
     if (this.closed) throw new DomainError('UNAVAILABLE', 'The server is stopping.');
     if (this.residents.has(key)) throw new Error(`Version ${key} is loaded already.`);
     const joined = this.hasRoomFor(bytesHint) ? undefined : this.smallestShared();
+    const { spare } = this;
     const home = this.newHome();
+    // The next promotion finds one again; beside a first start a second would only slow it down.
+    if (spare) this.prepareSpare();
     const resident = new Resident(key, source, this);
     this.residents.set(key, resident);
     const giveUp = (): void => this.release(home);
@@ -186,8 +189,7 @@ export class CompartmentPool {
   }
 
   private newHome(): Home {
-    const { spare } = this;
-    const started = spare ?? this.start();
+    const started = this.spare ?? this.start();
     this.spare = undefined;
     const home: Home = new Home(
       started,
@@ -195,8 +197,6 @@ export class CompartmentPool {
       (suspect) => this.evacuate(home, suspect),
     );
     this.homes.add(home);
-    // Whoever comes next finds one again; beside a first start a second would only slow it down.
-    if (spare) this.prepareSpare();
     return home;
   }
 
