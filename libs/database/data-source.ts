@@ -1,4 +1,4 @@
-import { DataSource, type DataSourceOptions } from 'typeorm';
+import type { DataSourceOptions } from 'typeorm';
 import { migrations } from '../../migrations/index.js';
 import { ImpatientClient } from './impatient-client.js';
 import { PostgresNamingStrategy } from './naming-strategy.js';
