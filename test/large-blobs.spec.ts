@@ -153,8 +153,21 @@ describe.each(stores)('with %s', (_name, store) => {
       for await (const chunk of response.body ?? []) again.update(chunk as Uint8Array);
       expect(`sha256:${again.digest('hex')}`).toBe(digest);
       const both = memoryOf(server.pid, 'peak') - before;
-      process.stderr.write(`memory: ${size / MiB} MiB up: +${up} MiB, and down: +${both} MiB\n`);
-      expect(both).toBeLessThan(100);
+      const body = Buffer.from(JSON.stringify({ files: [{ path: 'large.bin', digest }] }));
+      const json = { 'content-type': 'application/json' };
+      const versions = '/api/v1/models/large/versions';
+      expect((await server.send('POST', versions, body, json)).status).toBe(201);
+      for (const format of ['tar', 'zip']) {
+        const archive = await server.send('GET', `${versions}/1/archive?format=${format}`);
+        let received = 0;
+        for await (const chunk of archive.body ?? []) received += (chunk as Uint8Array).length;
+        expect(received).toBeGreaterThan(size);
+      }
+      const all = memoryOf(server.pid, 'peak') - before;
+      process.stderr.write(
+        `memory: ${size / MiB} MiB up: +${up} MiB, and down: +${both} MiB, and as archives: +${all} MiB\n`,
+      );
+      expect(all).toBeLessThan(100);
     },
     120_000,
   );

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiParam, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
@@ -87,14 +88,15 @@ export class FilesController {
     archive.pipe(response);
     const date = new Date(found.createdAt);
     try {
-      for (const { path, digest } of found.files) {
+      for (const { path, digest, size } of found.files) {
         const content = await this.blobs.open(digest);
         const added = new Promise((resolve, reject) => {
           archive.once('entry', resolve);
           // Not left to the archive: it does not hear of a stream that failed before it was its turn.
           content.once('error', reject);
         });
-        archive.append(content, { name: path, date });
+        // Knowing the size, a tar is streamed; otherwise archiver gathers each file in memory first.
+        archive.append(content, { name: path, date, mode: 0o644, stats: { size } as Stats });
         await Promise.race([added, failed]);
       }
       await Promise.race([archive.finalize(), failed]);
