@@ -1,6 +1,7 @@
 import { spawn, execFile, type ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
 
@@ -31,6 +32,9 @@ export interface ProcessEnd {
 const LIMITED =
   'ulimit -c 0; ulimit -d "$1" 2>/dev/null; (echo 1000 > /proc/$$/oom_score_adj) 2>/dev/null; shift; exec "$@"';
 
+/** As a nice value. */
+const LEAST_SHARE = 19;
+
 const WATCH_EVERY = process.platform === 'linux' ? 200 : 1000;
 
 /**
@@ -45,6 +49,7 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   private readonly watch: NodeJS.Timeout;
   private killedFor: ProcessEnd | undefined;
   private errors = '';
+  private sharing: NodeJS.Timeout | undefined;
 
   static start(options: Containment): ContainedProcess {
     const { entry, memory, cwd } = options;
@@ -56,9 +61,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
       env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8' },
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
     });
-    // At once, because threads take over the priority of the one that starts them.
-    if (options.background && child.pid) giveWay(child.pid);
-    return new ContainedProcess(child, memory);
+    const contained = new ContainedProcess(child, memory);
+    if (options.background) contained.giveWay();
+    return contained;
   }
 
   private constructor(
@@ -81,6 +86,37 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
   }
 
+  /**
+   * For a time it gets little of the processor where others want it: Linux shares it among sessions first, and each of these
+   * processes is one (autogroup, sched(7)). Where that is not so, such as in most containers, nothing changes.
+   */
+  hold(): void {
+    this.setShare(LEAST_SHARE);
+  }
+
+  /** Ends {@link hold}. */
+  letGo(): void {
+    this.setShare(0);
+  }
+
+  /** For good: whoever lowers a priority may not raise it again. */
+  private giveWay(): void {
+    try {
+      // At once, because threads take over the priority of the one that starts them.
+      setPriority(this.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    } catch {
+      // It has ended already, or the system does not allow it: it runs like any other then.
+    }
+  }
+
+  private setShare(nice: number): void {
+    clearTimeout(this.sharing);
+    writeFile(`/proc/${this.pid}/autogroup`, String(nice)).catch((error: unknown) => {
+      // The kernel takes few such wishes a second.
+      if (isBusy(error)) this.sharing = setTimeout(() => this.setShare(nice), 120).unref();
+    });
+  }
+
   /** Bytes of memory in use now; undefined where the platform does not say so at once. */
   residentBytes(): number | undefined {
     try {
@@ -99,6 +135,7 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
 
   private finish(end: ProcessEnd): void {
     clearInterval(this.watch);
+    clearTimeout(this.sharing);
     this.emit('end', end);
     this.removeAllListeners('end');
   }
@@ -139,12 +176,8 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   }
 }
 
-function giveWay(pid: number): void {
-  try {
-    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // It has ended already, or the system does not allow it: it runs like any other then.
-  }
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EAGAIN';
 }
 
 const meaning: Partial<Record<NodeJS.Signals, string>> = {

@@ -218,7 +218,9 @@ describe('compartments', () => {
     const pool = poolOf();
     const bad = await pool.load('bad', division, 1_000);
     const kill = () => bad.run([integers('a', -(2n ** 63n)), integers('b', -1n)], ['y']);
-    for (let i = 0; i < 3; i++) await expect(kill()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    // On a busy machine a run may come too early: the version is not back yet, and nothing is killed.
+    for (let i = 0; i < 20 && quarantined.length < 3; i++)
+      await expect(kill()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await sleep(200);
     expect(pool.compartments).toHaveLength(0);
     await expect(kill()).rejects.toThrow(/quarantined/);

@@ -77,7 +77,7 @@ export class CompartmentPool {
     const giveUp = (): void => this.release(home);
     signal?.addEventListener('abort', giveUp, { once: true });
     try {
-      await home.take(resident);
+      await home.take(resident, true);
     } catch (error) {
       this.residents.delete(key);
       this.release(home);
@@ -200,14 +200,14 @@ export class CompartmentPool {
     return home;
   }
 
-  private start(): Promise<Compartment> {
+  private start(quietly = false): Promise<Compartment> {
     const { compartmentMemory: memory = COMPARTMENT_MEMORY, timeout, loadTimeout } = this.options;
-    return Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) });
+    return Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) }, quietly);
   }
 
   private prepareSpare(): void {
     if (this.spare || this.closed || this.homes.size === 0) return;
-    const spare = this.start();
+    const spare = this.start(true);
     this.spare = spare;
     const drop = () => {
       if (this.spare === spare) this.spare = undefined;
@@ -276,11 +276,11 @@ class Home {
   }
 
   /** Loads a version; it answers from here as soon as that is done, and leaves the compartment where it was. */
-  async take(resident: Resident): Promise<void> {
+  async take(resident: Resident, quietly = false): Promise<void> {
     const task = this.queue.then(async () => {
       if (resident.isGone) return;
       const compartment = await this.started;
-      const loaded = await compartment.loadProgram(resident.key, resident.source);
+      const loaded = await compartment.loadProgram(resident.key, resident.source, quietly);
       if (resident.isGone) {
         compartment.unload(resident.key);
         return;

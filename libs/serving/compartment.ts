@@ -65,6 +65,8 @@ interface Pending {
 
 /** A process that says nothing for a shorter time (ms) is slow, not frozen, however soon its callers want their answers. */
 const LEAST_PATIENCE = 1_000;
+/** A start or load that takes longer (ms) gets its share of a busy machine. */
+const MOST_HOLD = 1_000;
 const START_TIMEOUT = 20_000;
 const LOAD_TIMEOUT = 60_000;
 const PING_EVERY = 5_000;
@@ -84,6 +86,7 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
   private readonly slots = new Map<string, number>();
   private readonly pending = new Map<number, Pending>();
   private readonly timer: NodeJS.Timeout;
+  private holding: NodeJS.Timeout | undefined;
   private flushing = false;
   private nextId = 1;
   private nextSlot = 1;
@@ -94,12 +97,14 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
   /** The request that `suspect` was emitted for last. */
   private suspected: Pending | undefined;
 
-  static async start(options: CompartmentOptions): Promise<Compartment> {
+  /** @param quietly nobody waits for it: those who are being answered come first, for a while */
+  static async start(options: CompartmentOptions, quietly = false): Promise<Compartment> {
     const { memory } = options;
     const compartment = new Compartment(
       ContainedProcess.start({ entry, memory, cwd: tmpdir() }),
       options,
     );
+    if (quietly) compartment.holdForAWhile();
     await compartment.ping(START_TIMEOUT);
     return compartment;
   }
@@ -122,6 +127,21 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
     this.timer.unref();
   }
 
+  /** Versions that answer elsewhere are not to notice what this process does. */
+  private holdForAWhile(): void {
+    clearTimeout(this.holding);
+    this.child.hold();
+    this.holding = setTimeout(() => this.letGo(), MOST_HOLD);
+    this.holding.unref();
+  }
+
+  private letGo(): void {
+    if (!this.holding) return;
+    clearTimeout(this.holding);
+    this.holding = undefined;
+    this.child.letGo();
+  }
+
   get pid(): number {
     return this.child.pid;
   }
@@ -135,16 +155,30 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
     return !this.closed && !this.ended;
   }
 
-  /** Loads a version and runs it once. Rejects with a ProgramError or DomainError that says why not. */
-  async loadProgram(key: string, source: ProgramSource): Promise<LoadedProgram> {
+  /**
+   * Loads a version and runs it once. Rejects with a ProgramError or DomainError that says why not.
+   * @param quietly as of {@link start}; where versions run in this process already it is in nobody's favour
+   */
+  async loadProgram(key: string, source: ProgramSource, quietly = false): Promise<LoadedProgram> {
     const slot = this.nextSlot++;
     const timeout = this.options.loadTimeout ?? LOAD_TIMEOUT;
-    const answer = await this.request(MessageType.Load, key, { timeout, patience: timeout }, () => {
-      this.writer.uint32(slot);
-      this.writer.json(source);
-    });
-    this.slots.set(key, slot);
-    return answer.json() as LoadedProgram;
+    if (quietly && this.slots.size === 0) this.holdForAWhile();
+    else this.letGo();
+    try {
+      const answer = await this.request(
+        MessageType.Load,
+        key,
+        { timeout, patience: timeout },
+        () => {
+          this.writer.uint32(slot);
+          this.writer.json(source);
+        },
+      );
+      this.slots.set(key, slot);
+      return answer.json() as LoadedProgram;
+    } finally {
+      this.letGo();
+    }
   }
 
   /**
