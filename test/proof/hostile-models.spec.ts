@@ -44,11 +44,11 @@ const gang = Array.from({ length: GANG }, (_, i) =>
 
 let product: Product;
 let slipway: Slipway;
-let traffic: KnownTraffic;
+let traffic: KnownTraffic | undefined;
 
 beforeAll(async () => {
   product = await Product.start({ env: { PREDICT_TIMEOUT: `${PREDICT_TIMEOUT}ms` } });
-  slipway = new Slipway({ url: product.url, retry: { attempts: 1 } });
+  slipway = new Slipway({ url: product.url });
   const models = [...beside, ...single, ...gang.flat()];
   await Promise.all(models.map((model) => model.log(slipway, 1)));
   for (const { name } of models)
@@ -58,7 +58,7 @@ beforeAll(async () => {
 afterAll(() => product.remove());
 
 // Whatever failed: traffic that goes on would never let the process end.
-afterEach(() => traffic.stop());
+afterEach(() => traffic?.stop());
 
 async function ask({ name }: KnownModel, request: object): Promise<Answered> {
   const url = `${product.servingUrl}/v2/models/${name}/infer`;

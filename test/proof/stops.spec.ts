@@ -36,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => product.remove());
 
 // Whatever failed: what goes on would never let the process end.
-afterEach(() => load.stop());
+afterEach(() => load?.stop());
 
 /** Predictions and reads of the registry, one after the other on each connection, also while nothing listens. */
 class StopLoad {

@@ -35,7 +35,7 @@ const shares = new Map(models.map((model) => [model, model.kind === 'forest' ? 0
 let product: Product;
 let slipway: Slipway;
 let stored: StoredPrograms;
-let traffic: KnownTraffic;
+let traffic: KnownTraffic | undefined;
 const histories = new Map(
   models.map((model) => [model, new VersionHistory({ refused: [], unloadable: [] })]),
 );
@@ -46,7 +46,7 @@ beforeAll(async () => {
   product = await Product.start({
     env: { PREDICT_TIMEOUT: `${PREDICT_TIMEOUT}ms`, SERVING_MEMORY: '600MiB' },
   });
-  slipway = new Slipway({ url: product.url, retry: { attempts: 1 } });
+  slipway = new Slipway({ url: product.url });
   stored = new StoredPrograms(product);
   await Promise.all(models.map((model) => model.log(slipway, GOOD)));
   await logBroken();
@@ -55,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => product.remove());
 
 // Whatever failed: traffic that goes on would never let the process end.
-afterEach(() => traffic.stop());
+afterEach(() => traffic?.stop());
 
 /** Logs a version that cannot be loaded: servable but for what `spoil` does to it afterwards. */
 async function logSpoilt(model: KnownModel, spoil: (version: number) => Promise<unknown>) {
@@ -193,10 +193,11 @@ it.each([1, 2])(
       const first = () => slipway.promote(model.name, another(history.current), { wait: 45 });
       expect(await history.make(first)).toMatchObject({ serving: 'ready' });
     }
-    traffic = new KnownTraffic(product.servingUrl, models, {
+    const load = new KnownTraffic(product.servingUrl, models, {
       connections: CONNECTIONS,
       pause: 60,
     });
+    traffic = load;
     const begun = performance.now();
     await Promise.all(
       models.map((model) =>
@@ -204,12 +205,12 @@ it.each([1, 2])(
       ),
     );
     const seconds = (performance.now() - begun) / 1000;
-    const latencies = traffic.latencies();
-    await traffic.stop();
-    expect(traffic.failed).toEqual([]);
-    expect(traffic.sockets).toBe(CONNECTIONS);
+    const latencies = load.latencies();
+    await load.stop();
+    expect(load.failed).toEqual([]);
+    expect(load.sockets).toBe(CONNECTIONS);
     const impossible = models.flatMap((model) =>
-      traffic
+      load
         .seen(model)
         .flatMap((seen) => historyOf(model).impossible(seen))
         .map((what) => `${model.name}: ${what}`),
@@ -221,9 +222,9 @@ it.each([1, 2])(
     report(`swaps, SERVING_PROCESSES=${processes}`, {
       transitions: all.flatMap(({ asked }) => asked).length,
       'that cannot be loaded': models.flatMap(brokenOf).length,
-      requests: traffic.answers,
-      failed: traffic.failed.length,
-      'per second': Math.round(traffic.answers / seconds),
+      requests: load.answers,
+      failed: load.failed.length,
+      'per second': Math.round(load.answers / seconds),
       'p50 ms': percentile(latencies, 50).toFixed(1),
       'p99 ms': percentile(latencies, 99).toFixed(1),
       'told ready, p50 ms': Math.round(percentile(waits, 50)),

@@ -126,13 +126,8 @@ export class Product {
     });
     ended.catch(() => undefined);
     const end = Date.now() + START_LIMIT;
-    await Promise.race([
-      answers(`${this.url}/readyz`, end),
-      answers(`${this.servingUrl}/readyz`, end),
-      ended,
-    ]);
-    await Promise.race([answers(`${this.servingUrl}/readyz`, end), ended]);
-    await Promise.race([answers(`${this.url}/readyz`, end), ended]);
+    for (const url of [this.url, this.servingUrl])
+      await Promise.race([answers(`${url}/readyz`, end), ended]);
   }
 
   /** Ends it by a signal; gives its exit code. */
@@ -189,9 +184,9 @@ export function lives(pid: number): boolean {
 async function answers(url: string, end: number): Promise<void> {
   for (;;) {
     const answer = await fetch(url).catch(() => undefined);
-    await answer?.arrayBuffer();
+    const said = await answer?.text();
     if (answer?.ok) return;
-    if (Date.now() > end) throw new Error(`${url} is not ready`);
+    if (Date.now() > end) throw new Error(`${url} is not ready: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

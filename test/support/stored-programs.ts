@@ -1,20 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { FolderArtifactStore, digestOf } from '#artifacts';
 import type { Program } from '#program';
 import pg from 'pg';
 import type { Product } from './product.js';
+import { flipped, StoredBlobs } from './stored-blobs.js';
 
 /** Reaches behind the product's back into its folder store and its database, to spoil what it has compiled. */
 export class StoredPrograms {
   readonly #store: FolderArtifactStore;
-  readonly #folder: string;
+  readonly #blobs: StoredBlobs;
 
   constructor(private readonly product: Product) {
-    this.#folder = join(product.folder, 'artifacts');
-    this.#store = new FolderArtifactStore(this.#folder);
+    this.#blobs = new StoredBlobs(product.folder);
+    this.#store = new FolderArtifactStore(join(product.folder, 'artifacts'));
   }
 
   /** The Program of a version, as it was compiled. */
@@ -25,20 +26,10 @@ export class StoredPrograms {
     return { program: JSON.parse(bytes.toString()) as Program, digest };
   }
 
-  /** Turns a byte in the middle of a blob, or removes it; gives what puts it right again. */
-  async damage(digest: string, how: 'turn' | 'remove' = 'turn'): Promise<() => Promise<void>> {
-    const hex = digest.replace('sha256:', '');
-    const file = join(this.#folder, 'blobs', 'sha256', hex.slice(0, 2), hex);
-    const whole = await readFile(file);
-    if (how === 'remove') {
-      await rm(file);
-    } else {
-      const damaged = Buffer.from(whole);
-      const middle = damaged.length >> 1;
-      damaged[middle] = (damaged[middle] ?? 0) ^ 1;
-      await writeFile(file, damaged);
-    }
-    return () => writeFile(file, whole);
+  /** Turns a bit in the middle of a blob, or removes it. */
+  async damage(digest: string, how: 'turn' | 'remove' = 'turn'): Promise<void> {
+    if (how === 'remove') await rm(this.#blobs.pathOf(digest));
+    else await this.#blobs.alter(digest, flipped(await this.#blobs.read(digest)));
   }
 
   /** Gives a version another Program, which no compile step has seen; `bytes` stand in for its ONNX file. */
