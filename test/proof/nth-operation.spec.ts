@@ -72,7 +72,7 @@ describe.each(stores)('with %s as the store', (name, all, calls) => {
   let sweep: Sweep | undefined;
 
   beforeAll(async () => {
-    sweep = await Sweep.start(name === 'S3' ? 's3' : 'folder');
+    sweep = await Sweep.start(name === 'S3' ? 's3' : 'folder', long);
   }, proofTimeout);
 
   afterAll(async () => {
