@@ -104,6 +104,11 @@ export class UploadRows {
     );
   }
 
+  /** As {@link release}, for when that has failed: not waited for, and a lease that stays runs out by itself. */
+  letGo(id: string, owner: string): void {
+    void this.release(id, owner).catch(() => undefined);
+  }
+
   /** @returns what was removed */
   async remove(id: string): Promise<UploadRow | undefined> {
     return this.pool.row<UploadRow>(

@@ -195,7 +195,11 @@ export class UploadService {
   private async lease(id: string, owner: string): Promise<UploadRow> {
     const patience = Date.now() + (LEASE_SECONDS + 1) * 1000;
     for (;;) {
-      const row = await this.rows.lease(id, owner);
+      const row = await this.rows.lease(id, owner).catch((error: unknown) => {
+        // It may have been given, and nobody but this request knows its owner.
+        this.rows.letGo(id, owner);
+        throw error;
+      });
       if (row) return row;
       if (!(await this.rows.find(id))) throw noUpload(id);
       if (Date.now() > patience || this.writers.has(id)) throw busy();

@@ -72,7 +72,7 @@ describe.each(stores)('with %s as the store', (name, all, calls) => {
   let sweep: Sweep | undefined;
 
   beforeAll(async () => {
-    sweep = await Sweep.start(name === 'S3' ? 's3' : 'folder');
+    sweep = await Sweep.start(name === 'S3' ? 's3' : 'folder', long);
   }, proofTimeout);
 
   afterAll(async () => {
@@ -87,6 +87,7 @@ describe.each(stores)('with %s as the store', (name, all, calls) => {
       for (const call of calls) {
         for (const kind of all) await sweep.run(call, kind);
       }
+      sweep.violations.push(...(await sweep.invariants.violations()));
       const { points, answers } = sweep.figures;
       report(`Nth operation failing, with ${name}`, {
         endpoints: new Set(calls.map(({ route }) => route)).size,
