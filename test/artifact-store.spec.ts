@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, rename, rm, truncate } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
@@ -13,6 +13,7 @@ import { artifactStoreContract, chunked, commit } from './artifact-store.contrac
 import { ownBucket, s3At, s3IsThere } from './support/s3.js';
 
 const folders: string[] = [];
+const noted = async (): Promise<void> => undefined;
 
 async function ownFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'artifacts-'));
@@ -46,6 +47,27 @@ describe('FolderArtifactStore', () => {
     await truncate(join(folder, 'blobs', 'sha256', hex.slice(0, 2), hex), 60_000);
     const reading = async () => buffer(await store.read(digest, { length: 100_000 }));
     await expect(reading()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('takes a folder that is gone for an outage, not for an empty store', async () => {
+    const folder = await ownFolder();
+    const store = new FolderArtifactStore(folder);
+    const digest = await commit(store, Buffer.from('here before'));
+    const begun = store.stage(randomUUID());
+    await begun.append(chunked(Buffer.from('half')), async () => {});
+    const saved = await begun.save();
+    const id = randomUUID();
+    await rename(folder, `${folder}-away`);
+    const outage = { code: 'UNAVAILABLE' };
+    await expect(store.check()).rejects.toMatchObject(outage);
+    await expect(store.read(digest)).rejects.toMatchObject(outage);
+    await expect(store.stat(digest)).rejects.toMatchObject(outage);
+    await expect(commit(store, Buffer.from('lost'))).rejects.toMatchObject(outage);
+    const append = async () => store.stage(id, saved).append(chunked(Buffer.from('!')), noted);
+    await expect(append()).rejects.toMatchObject(outage);
+    await rename(`${folder}-away`, folder);
+    await store.check();
+    expect(await buffer(await store.read(digest))).toEqual(Buffer.from('here before'));
   });
 
   it('cuts off bytes that were written but never acknowledged', async () => {

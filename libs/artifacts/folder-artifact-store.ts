@@ -1,42 +1,31 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, type Dirent, type Stats } from 'node:fs';
-import {
-  access,
-  constants,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  utimes,
-} from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Dirent, Stats } from 'node:fs';
+import { access, constants, mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { DomainError } from '#platform';
 import {
   ArtifactStore,
-  CHUNK_SIZE,
   type ByteRange,
-  type Checkpoint,
   type SavedStaging,
   type StagedContent,
   type Staging,
   type StoredBlob,
 } from './artifact-store.js';
-import { digestOf, hexOf, isDigest, type Digest } from './digest.js';
-import { ExactStream } from './exact-stream.js';
+import { hexOf, isDigest, type Digest } from './digest.js';
+import { StagedFile } from './folder-staging.js';
 import { isSealed, sealOf } from './seal.js';
-
-/** Bytes between two checkpoints of an upload: what a kill -9 may cost at most. */
-const CHECKPOINT_SIZE = 32 * 1024 * 1024;
+import { ifPresent, openFile, reachable, streamOf } from './store-files.js';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Blobs in a folder: `blobs/sha256/ab/abcdef…`, and `uploads/{id}` while they are staged, on one file system. */
+/**
+ * Blobs in a folder: `blobs/sha256/ab/abcdef…`, and `uploads/{id}` while they are staged, on one file system.
+ * The folders are made once. Where they are missing later (a volume that is not mounted any more), that is an outage: a new,
+ * empty store in their place would say that blobs are gone, and take bytes that nobody finds when the volume is back.
+ */
 export class FolderArtifactStore extends ArtifactStore {
   private readonly root: string;
+  private made: Promise<void> | undefined;
 
   /** @param root made where it is missing */
   constructor(root: string) {
@@ -45,22 +34,24 @@ export class FolderArtifactStore extends ArtifactStore {
   }
 
   override async check(): Promise<void> {
+    await this.makeOnce();
     await reachable(async () => {
-      await mkdir(this.blobs, { recursive: true });
-      await mkdir(this.uploads, { recursive: true });
+      await access(this.blobs, constants.W_OK | constants.X_OK);
       await access(this.uploads, constants.W_OK | constants.X_OK);
     });
   }
 
   override async stat(digest: Digest): Promise<{ size: number } | undefined> {
     const found = await ifPresent(stat(this.path(digest)));
+    if (!found) await this.expectFolders();
     return found && { size: found.size };
   }
 
   override async read(digest: Digest, range?: ByteRange): Promise<Readable> {
     const stream = await openFile(this.path(digest), digest, range);
-    if (!stream) throw DomainError.notFound(`Blob ${digest}`);
-    return stream;
+    if (stream) return stream;
+    await this.expectFolders();
+    throw DomainError.notFound(`Blob ${digest}`);
   }
 
   override async readSealed(
@@ -117,11 +108,12 @@ export class FolderArtifactStore extends ArtifactStore {
 
   override stage(id: string, saved?: SavedStaging): Staging {
     if (!uuid.test(id)) throw new Error(`"${id}" is not the id of an upload`);
-    return new StagedFile(
-      join(this.uploads, id),
-      (digest) => this.path(digest),
-      saved?.received ?? 0,
-    );
+    const place = {
+      path: join(this.uploads, id),
+      target: (digest: Digest) => this.path(digest),
+      expectFolders: () => this.expectFolders(),
+    };
+    return new StagedFile(place, saved?.received ?? 0);
   }
 
   override async *listStaged(): AsyncIterable<StagedContent> {
@@ -141,6 +133,28 @@ export class FolderArtifactStore extends ArtifactStore {
     });
   }
 
+  /** Called before anything is said to be missing. @throws DomainError UNAVAILABLE where the folders themselves are */
+  private async expectFolders(): Promise<void> {
+    await this.makeOnce();
+    await reachable(async () => {
+      await access(this.blobs);
+      await access(this.uploads);
+    });
+  }
+
+  private async makeOnce(): Promise<void> {
+    this.made ??= reachable(async () => {
+      await mkdir(this.blobs, { recursive: true });
+      await mkdir(this.uploads, { recursive: true });
+    });
+    try {
+      await this.made;
+    } catch (error) {
+      this.made = undefined;
+      throw error;
+    }
+  }
+
   private get blobs(): string {
     return join(this.root, 'blobs', 'sha256');
   }
@@ -155,240 +169,6 @@ export class FolderArtifactStore extends ArtifactStore {
   }
 }
 
-/** A file that is written at the offset where the acknowledged bytes end; what lies behind that is cut off first. */
-class StagedFile implements Staging {
-  size: number;
-
-  constructor(
-    private readonly path: string,
-    private readonly target: (digest: Digest) => string,
-    private saved: number,
-  ) {
-    this.size = saved;
-  }
-
-  async append(content: AsyncIterable<Buffer>, checkpoint: Checkpoint): Promise<void> {
-    const chunks = content[Symbol.asyncIterator]();
-    const first = await chunks.next();
-    // Nothing is opened for no bytes: after a crash in a commit the file may be at its place as a blob already.
-    if (first.done) return;
-    try {
-      const file = await reachable(() => this.openAtEnd());
-      await closing(file, () => this.write(file, first.value, chunks, checkpoint));
-    } finally {
-      await chunks.return?.();
-    }
-  }
-
-  async save(): Promise<SavedStaging> {
-    if (this.saved !== this.size) {
-      const file = await ifPresent(open(this.path, 'r+'));
-      if (!file) throw contentLost();
-      await closing(file, () => this.sync(file, this.size));
-    }
-    return this.snapshot();
-  }
-
-  async read(): Promise<Readable> {
-    if (this.saved === 0) return Readable.from([]);
-    const stream = await openFile(this.path, 'an upload', { length: this.saved });
-    if (!stream) throw contentLost();
-    return stream;
-  }
-
-  async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
-    const target = this.target(digest);
-    // An upload of no bytes has no file yet.
-    if (this.size === 0) await reachable(async () => (await this.openAtEnd()).close());
-    const file = await ifPresent(open(this.path, 'r+'));
-    if (!file) return this.wasCommitted(digest, target);
-    await closing(file, async () => {
-      await reachable(() => file.truncate(this.size));
-      await this.sync(file, this.size);
-      // A seal that a loss of power takes away is set again by the first who reads and compares.
-      await reachable(() => file.utimes(sealOf(digest), sealOf(digest)));
-    });
-    // When the file has moved, nothing but this says how much of it there was.
-    await checkpoint(this.snapshot());
-    await reachable(async () => {
-      if (await mkdir(dirname(target), { recursive: true }))
-        await syncFolder(dirname(dirname(target)));
-      await rename(this.path, target);
-      await syncFolder(dirname(target));
-    });
-  }
-
-  async discard(): Promise<void> {
-    await reachable(() => rm(this.path, { force: true }));
-  }
-
-  private async wasCommitted(digest: Digest, target: string): Promise<void> {
-    const found = await ifPresent(stat(target));
-    if (found?.size === this.size) {
-      if (isSealed(found, digest)) return;
-      const hash = createHash('sha256');
-      for await (const chunk of (await openFile(target, digest)) ?? [])
-        hash.update(chunk as Buffer);
-      if (digestOf(hash) === digest) return;
-    }
-    throw contentLost();
-  }
-
-  private async write(
-    file: FileHandle,
-    first: Buffer,
-    others: AsyncIterator<Buffer>,
-    checkpoint: Checkpoint,
-  ): Promise<void> {
-    const writer = new GatheringWriter(file, this.size);
-    let syncing: Promise<void> = Promise.resolve();
-    try {
-      let checked = this.size;
-      let next: IteratorResult<Buffer> = { value: first };
-      for (; !next.done; next = await others.next()) {
-        const { value: chunk } = next;
-        await reachable(() => writer.write(chunk));
-        if (writer.written - checked < CHECKPOINT_SIZE) continue;
-        // The disk syncs what it has while the next bytes come.
-        await syncing;
-        checked = writer.written;
-        syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
-        syncing.catch(() => undefined);
-      }
-      await reachable(() => writer.flush());
-      await syncing;
-      this.size = writer.written;
-    } finally {
-      await writer.settled();
-      await syncing.catch(() => undefined);
-    }
-  }
-
-  /** The name of a new file is made durable with it: acknowledged bytes in a nameless file would be lost bytes. */
-  private async openAtEnd(): Promise<FileHandle> {
-    const present = await ifPresent(open(this.path, 'r+'));
-    if (present) {
-      await orClose(present, async () => {
-        if ((await present.stat()).size < this.size) throw contentLost();
-        await present.truncate(this.size);
-      });
-      return present;
-    }
-    if (this.size > 0) throw contentLost();
-    await mkdir(dirname(this.path), { recursive: true });
-    const file = await open(this.path, 'w');
-    await orClose(file, () => syncFolder(dirname(this.path)));
-    return file;
-  }
-
-  private async sync(file: FileHandle, size: number): Promise<void> {
-    await reachable(() => file.datasync());
-    this.saved = size;
-  }
-
-  private snapshot(): SavedStaging {
-    return { received: this.saved, state: {} };
-  }
-}
-
-/**
- * Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. One write is under way while the
- * chunks of the next one come and are hashed.
- */
-class GatheringWriter {
-  private chunks: Buffer[] = [];
-  private gathered = 0;
-  private writing: Promise<void> = Promise.resolve();
-
-  /** @param written the offset in the file where the next byte goes; all before it are written */
-  constructor(
-    private readonly file: FileHandle,
-    public written: number,
-  ) {}
-
-  /** Takes a chunk. @throws what this write or the one before it failed with */
-  async write(chunk: Buffer): Promise<void> {
-    this.chunks.push(chunk);
-    this.gathered += chunk.length;
-    if (this.gathered < CHUNK_SIZE) return;
-    await this.writing;
-    this.begin();
-  }
-
-  /** Resolves when all is written. */
-  async flush(): Promise<void> {
-    await this.writing;
-    this.begin();
-    await this.writing;
-  }
-
-  /** Resolves when nothing is under way, however it went. */
-  async settled(): Promise<void> {
-    await this.writing.catch(() => undefined);
-  }
-
-  private begin(): void {
-    const { chunks } = this;
-    this.chunks = [];
-    this.gathered = 0;
-    this.writing = this.writeAll(chunks);
-    this.writing.catch(() => undefined);
-  }
-
-  private async writeAll(chunks: Buffer[]): Promise<void> {
-    let rest = chunks;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.file.writev(rest, this.written);
-      this.written += bytesWritten;
-      rest = after(rest, bytesWritten);
-    }
-  }
-}
-
-/** What a short write has left over. */
-function after(chunks: Buffer[], written: number): Buffer[] {
-  let skip = written;
-  const rest: Buffer[] = [];
-  for (const chunk of chunks) {
-    if (skip < chunk.length) rest.push(chunk.subarray(skip));
-    skip = Math.max(0, skip - chunk.length);
-  }
-  return rest;
-}
-
-async function openFile(
-  path: string,
-  what: string,
-  range: ByteRange = {},
-): Promise<Readable | undefined> {
-  const file = await ifPresent(open(path, 'r'));
-  if (!file) return undefined;
-  const offset = range.offset ?? 0;
-  const size = () => reachable(async () => (await file.stat()).size);
-  const length = range.length ?? Math.max(0, (await orClose(file, size)) - offset);
-  return streamOf(file, what, { offset, length });
-}
-
-/** Closes the file at its end. */
-async function streamOf(
-  file: FileHandle,
-  what: string,
-  { offset, length }: Required<ByteRange>,
-  approve?: () => Promise<void>,
-): Promise<Readable> {
-  if (length === 0) {
-    await reachable(() => file.close());
-    return Readable.from([]);
-  }
-  const stream = createReadStream('', {
-    fd: file,
-    start: offset,
-    end: offset + length - 1,
-    highWaterMark: CHUNK_SIZE,
-  });
-  return new ExactStream(stream, length, what, approve);
-}
-
 /** Whether nothing was written to a file, nor another one put in its place, between two looks at it. */
 function isSameFile(before: Stats, after: Stats): boolean {
   return (
@@ -396,61 +176,6 @@ function isSameFile(before: Stats, after: Stats): boolean {
   );
 }
 
-/** Given up by another request, or taken away by somebody. */
-function contentLost(): DomainError {
-  return DomainError.notFound('The content of the upload', 'Begin a new upload.');
-}
-
 async function entries(folder: string): Promise<Dirent[]> {
   return (await ifPresent(readdir(folder, { withFileTypes: true }))) ?? [];
-}
-
-/** A rename is durable only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  await closing(folder, () => folder.sync());
-}
-
-/** Closes a file after its use. What a disk could not keep it may say only then, so a failing close is a failure. */
-async function closing(file: FileHandle, use: () => Promise<void>): Promise<void> {
-  await orClose(file, use);
-  await reachable(() => file.close());
-}
-
-/** Leaves a file open for whoever goes on with it, but never open behind a failure. */
-async function orClose<T>(file: FileHandle, use: () => Promise<T>): Promise<T> {
-  try {
-    return await use();
-  } catch (error) {
-    await file.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-async function ifPresent<T>(asked: Promise<T>): Promise<T | undefined> {
-  return reachable(() =>
-    asked.catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'ENOENT') return undefined;
-      throw cause;
-    }),
-  );
-}
-
-/** What the file system refuses (no space, no right, a broken disk) is an outage of the store, with its reason. */
-async function reachable<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    if (cause instanceof DomainError || !isSystemError(cause)) throw cause;
-    const reason =
-      cause.code === 'ENOSPC' || cause.code === 'EDQUOT' ? 'is full' : `failed (${cause.code})`;
-    throw new DomainError('UNAVAILABLE', `The artifact store ${reason}. Try again later.`, {
-      cause,
-      retryAfter: 5,
-    });
-  }
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return typeof error === 'object' && error !== null && 'code' in error && 'syscall' in error;
 }

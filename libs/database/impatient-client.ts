@@ -20,7 +20,7 @@ export class ImpatientClient extends pg.Client {
     const send = this.query.bind(this) as (...given: unknown[]) => unknown;
     const query = (...given: unknown[]) => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => giveUp(this), limit + ON_ITS_WAY);
+      waiting = setTimeout(() => giveUp(this), limit + ON_ITS_WAY).unref();
       return send(...given);
     };
     Object.defineProperty(this, 'query', { value: query });

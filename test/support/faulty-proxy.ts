@@ -7,6 +7,8 @@ import { connect, createServer } from 'node:net';
  */
 export class FaultyProxy {
   readonly cuts: { up?: number; down?: number }[] = [];
+  /** Bytes that went from the client to the server. */
+  up = 0;
   /** Connections that were cut. */
   cut = 0;
   readonly #open = new Set<Socket>();
@@ -55,11 +57,13 @@ export class FaultyProxy {
         if (limit !== undefined && carried + bytes.length > limit && this.cuts[0] === planned) {
           this.cuts.shift();
           this.cut++;
+          if (way === 'up') this.up += limit - carried;
           // What is under way arrives, as far as it may.
           to.write(bytes.subarray(0, limit - carried), () => client.destroy());
           return;
         }
         if (limit !== undefined) carried += bytes.length;
+        if (way === 'up') this.up += bytes.length;
         if (!to.write(bytes)) {
           from.pause();
           to.once('drain', () => from.resume());
