@@ -6,7 +6,7 @@ import {
   mutatingRoutes,
   ofLargeUploads,
 } from '../support/mutating-calls.js';
-import { long, proofTimeout, report } from '../support/proof.js';
+import { amount, long, proofTimeout, report } from '../support/proof.js';
 import { s3IsThere } from '../support/s3.js';
 import { type FaultKind, Sweep } from '../support/sweep.js';
 
@@ -78,6 +78,25 @@ describe.each(stores)('with %s as the store', (name, all, calls) => {
   afterAll(async () => {
     await sweep?.stop();
   });
+
+  it(
+    'no failing operation of the compile step does harm',
+    async () => {
+      if (!sweep) throw new Error('The sweep was not started');
+      const before = { points: sweep.figures.points, violations: sweep.violations.length };
+      const chosen = long ? all : [{ ...cut('after'), where: 'sql' as const }];
+      for (const kind of chosen.filter(({ times }) => times === undefined))
+        await sweep.runCompile(kind, amount(7, 1));
+      const violations = sweep.violations.splice(before.violations);
+      report(`Nth operation of the compile step failing, with ${name}`, {
+        kinds: chosen.length,
+        points: sweep.figures.points - before.points,
+        violations: violations.length,
+      });
+      expect(violations).toEqual([]);
+    },
+    proofTimeout,
+  );
 
   it(
     'no failing operation does harm',

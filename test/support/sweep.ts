@@ -115,6 +115,55 @@ export class Sweep implements Bench {
     }
   }
 
+  /**
+   * Sweeps the compile step, which runs by itself: a version is checked again while one of its operations fails.
+   * @param stride fails every so manieth operation
+   */
+  async runCompile(kind: FaultKind, stride = 1): Promise<number> {
+    const where = `the compile step, ${kind.where}, ${kind.kind} ${kind.effect}`;
+    const { end } = await this.compileOnce({ ...kind, nth: Infinity });
+    for (let nth = 1; ; nth += stride) {
+      const { outcome, end: actual } = await this.compileOnce({ ...kind, nth });
+      const found = [
+        ...(actual === end ? [] : [`it did not happen exactly once: ${difference(end, actual)}`]),
+        ...(await this.held()),
+        ...(await this.violated()),
+        ...readdirSync(join(this.registry.folder, 'tmp')).map((name) => `${name} is left behind`),
+        ...(await this.leftOver()),
+      ];
+      const failed = outcome.calls[nth - 1] ?? '';
+      this.violations.push(...found.map((what) => `${where}, ${nth} "${failed}": ${what}`));
+      if (!outcome.reached) return nth - 1;
+      this.figures.points += 1;
+    }
+  }
+
+  private async compileOnce(
+    kind: FaultKind & { nth: number },
+  ): Promise<{ outcome: FaultOutcome; end: string }> {
+    await this.restore();
+    await this.send({ method: 'POST', path: '/api/v1/models/m/versions/2/check' });
+    await this.arm(kind);
+    this.registry.compiles = true;
+    const late = Date.now() + PATIENCE;
+    for (let lookedAt = 0; ; lookedAt += 1) {
+      await this.state.query('NOTIFY slipway_compile');
+      await sleep(50);
+      const jobs = await this.state.query<{ waits: boolean }>(
+        `SELECT lease_owner IS NULL AND run_after > now() AS waits FROM compile_job`,
+      );
+      if (jobs.length === 0) break;
+      if (Date.now() > late) throw new Error('A version is never compiled');
+      // What would come by itself after some seconds.
+      if (jobs[0]?.waits) await this.state.query('UPDATE compile_job SET run_after = now()');
+      if (lookedAt % 60 === 59)
+        await this.state.query('UPDATE compile_job SET lease_until = now()');
+    }
+    this.registry.compiles = false;
+    const outcome = await this.disarm(kind);
+    return { outcome, end: (await this.state.told()).text() };
+  }
+
   /** Keeps the present state as that which every call begins in. */
   async keep(): Promise<void> {
     await this.state.keep();
