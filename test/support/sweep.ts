@@ -20,6 +20,8 @@ import { RegistryState, type Told } from './registry-state.js';
 /** Where a fault is put in, and how. */
 export interface FaultKind extends Omit<FaultPlan, 'nth'> {
   where: 'sql' | 'store' | 'files';
+  /** Only every so manieth operation fails; 1 unless said otherwise. */
+  stride?: number;
 }
 
 export interface SweepFigures {
@@ -31,6 +33,8 @@ export interface SweepFigures {
 
 /** A call that takes longer than this hangs. */
 const PATIENCE = 60_000;
+/** Milliseconds without a turn of the event loop: not this process is slow then, but all are. */
+const STALL = 3_000;
 /** While a call runs: what is neither part of its change nor whole before it has ended. */
 const PASSING = ['upload', 'blob', 'idempotency_key'];
 
@@ -43,13 +47,21 @@ export class Sweep implements Bench {
   readonly violations: string[] = [];
   readonly figures: SweepFigures = { points: 0, answers: {} };
   private readonly blobs = new Map<Digest, Buffer>();
+  private stalls = 0;
+  private readonly watch: NodeJS.Timeout;
 
   private constructor(
     readonly registry: FaultyRegistry,
     readonly state: RegistryState,
     readonly invariants: Invariants,
     private readonly isThorough: boolean,
-  ) {}
+  ) {
+    let last = performance.now();
+    this.watch = setInterval(() => {
+      if (performance.now() - last > STALL) this.stalls += 1;
+      last = performance.now();
+    }, 250).unref();
+  }
 
   /** @param isThorough collects garbage after every point, not only after those of calls that may leave some */
   static async start(store: 'folder' | 's3', isThorough: boolean): Promise<Sweep> {
@@ -67,6 +79,7 @@ export class Sweep implements Bench {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.watch);
     await this.state.close();
     await this.invariants.close();
     await this.registry.stop();
@@ -92,7 +105,7 @@ export class Sweep implements Bench {
 
   /** Sweeps one call with one kind of fault. @returns how many operations it is made of */
   async run(call: MutatingCall, kind: FaultKind): Promise<number> {
-    const clean = await this.cleanRun(call, kind);
+    const clean = await this.awake(() => this.cleanRun(call, kind));
     const swept = await this.failEach(call, kind, clean);
     const name = `${call.route} (${call.what}), ${kind.where}, after all`;
     for (const what of [...(await this.invariants.untruths()), ...(await this.leftOver())])
@@ -102,17 +115,80 @@ export class Sweep implements Bench {
   }
 
   private async failEach(call: MutatingCall, kind: FaultKind, clean: CleanRun): Promise<number> {
-    for (let nth = 1; ; nth += 1) {
-      const where = `${call.route} (${call.what}), ${kind.where} ${nth} of ${clean.outcome.calls.length}, ${kind.kind} ${kind.effect}${kind.times ? ` × ${kind.times}` : ''}`;
-      try {
-        if (!(await this.point(call, { ...kind, nth }, clean, where))) return nth - 1;
-      } catch (error) {
-        this.violations.push(`${where}: ${String(error)}`);
-      }
+    for (let nth = 1; ; nth += kind.stride ?? 1) {
+      const times = kind.times ? ` × ${kind.times}` : '';
+      const where = `${call.route} (${call.what}), ${kind.where} ${nth} of ${clean.outcome.calls.length}, ${kind.kind} ${kind.effect}${times}`;
+      const reached = await this.awake(() => this.point(call, { ...kind, nth }, clean, where));
       if (!this.registry.isRunning)
         throw new Error(`${where}: the registry ended: ${this.registry.log}`);
+      if (!reached) return nth - 1;
       if (nth > 500) throw new Error(`${where}: does not end`);
     }
+  }
+
+  /** Does something again where it went wrong while the whole machine stood still: time limits mean nothing then. */
+  private async awake<T>(act: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const [found, stalls] = [this.violations.length, this.stalls];
+      const stalled = (): boolean => this.stalls > stalls && attempt < 5;
+      try {
+        const result = await act();
+        if (this.violations.length === found || !stalled()) return result;
+      } catch (error) {
+        if (!stalled()) throw error;
+      }
+      this.violations.length = found;
+    }
+  }
+
+  /**
+   * Sweeps the compile step, which runs by itself: a version is checked again while one of its operations fails.
+   * @param stride fails every so manieth operation
+   */
+  async runCompile(kind: FaultKind, stride = 1): Promise<number> {
+    const where = `the compile step, ${kind.where}, ${kind.kind} ${kind.effect}`;
+    const { end } = await this.awake(() => this.compileOnce({ ...kind, nth: Infinity }));
+    for (let nth = 1; ; nth += stride) {
+      const { outcome, end: actual } = await this.awake(() => this.compileOnce({ ...kind, nth }));
+      const found = [
+        ...(actual === end ? [] : [`it did not happen exactly once: ${difference(end, actual)}`]),
+        ...(await this.held()),
+        ...(await this.violated()),
+        ...readdirSync(join(this.registry.folder, 'tmp')).map((name) => `${name} is left behind`),
+        ...(await this.leftOver()),
+      ];
+      const failed = outcome.calls[nth - 1] ?? '';
+      this.violations.push(...found.map((what) => `${where}, ${nth} "${failed}": ${what}`));
+      if (!outcome.reached) return nth - 1;
+      this.figures.points += 1;
+    }
+  }
+
+  private async compileOnce(
+    kind: FaultKind & { nth: number },
+  ): Promise<{ outcome: FaultOutcome; end: string }> {
+    await this.restore();
+    await this.send({ method: 'POST', path: '/api/v1/models/m/versions/2/check' });
+    await this.arm(kind);
+    this.registry.compiles = true;
+    const late = Date.now() + PATIENCE;
+    for (let lookedAt = 0; ; lookedAt += 1) {
+      await this.state.query('NOTIFY slipway_compile');
+      await sleep(50);
+      const jobs = await this.state.query<{ waits: boolean }>(
+        `SELECT lease_owner IS NULL AND run_after > now() AS waits FROM compile_job`,
+      );
+      if (jobs.length === 0) break;
+      if (Date.now() > late) throw new Error('A version is never compiled');
+      // What would come by itself after some seconds.
+      if (jobs[0]?.waits) await this.state.query('UPDATE compile_job SET run_after = now()');
+      if (lookedAt % 60 === 59)
+        await this.state.query('UPDATE compile_job SET lease_until = now()');
+    }
+    this.registry.compiles = false;
+    const outcome = await this.disarm(kind);
+    // An upload of the server's own whose beginning it never heard of is empty, and given up after a day.
+    return { outcome, end: (await this.state.told()).text(['upload']) };
   }
 
   /** Keeps the present state as that which every call begins in. */
@@ -178,7 +254,7 @@ export class Sweep implements Bench {
     const given = await call.prepare(this);
     await this.arm(kind);
     const answer = await this.send(given).catch((error: unknown) => {
-      throw new Error(`no answer: ${String(error)}`);
+      throw new Error(`${where}: no answer: ${String(error)}`);
     });
     const { reached, calls } = await this.disarm(kind);
     const blame = (what: string): void => {
