@@ -29,7 +29,8 @@ export function readSettings(env: NodeJS.ProcessEnv): ReadSettings {
       for (const fault of error.faults) {
         const name = /^[A-Z0-9_]+/.exec(fault)?.[0] ?? '';
         // The bucket's keys are missing: without the bucket they are not.
-        for (const cause of name.startsWith('S3_') ? [name, 'ARTIFACT_STORE'] : [name]) wrong.add(cause);
+        for (const cause of name.startsWith('S3_') ? [name, 'ARTIFACT_STORE'] : [name])
+          wrong.add(cause);
         if (attempt === 0)
           said.push(failure(fault, `correct ${name} (docs/operations.md, Settings)`));
       }
