@@ -49,6 +49,7 @@ export function artifactStoreContract(name: string, create: () => Promise<Artifa
 
     it('says so before the first byte when there is no such blob', async () => {
       const store = await create();
+      await store.check();
       expect(await store.stat(nobody)).toBeUndefined();
       await expect(store.read(nobody)).rejects.toMatchObject({ code: 'NOT_FOUND' });
       await store.delete(nobody);

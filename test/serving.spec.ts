@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rmdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -143,7 +143,9 @@ describe('hot loading', () => {
   it('loads a version when its blob has come, without being asked again', async () => {
     const id = await models.model('late-blob');
     await models.version(id, 1, stump(41));
-    await rename(store, `${store}-away`);
+    const blobs = join(store, 'blobs', 'sha256');
+    await rename(blobs, `${blobs}-away`);
+    await mkdir(blobs);
     await models.follow(id, 1);
     const [state] = await models.settled(id);
     expect(state).toMatchObject({ answering: null, state: 'failed' });
@@ -151,7 +153,8 @@ describe('hot loading', () => {
     const early = await serving.infer('late-blob', [0, 0]);
     expect(early.status).toBe(503);
     expect(early.headers['retry-after']).toBeTruthy();
-    await rename(`${store}-away`, store);
+    await rmdir(blobs);
+    await rename(`${blobs}-away`, blobs);
     await until(async () => {
       const answer = await serving.infer('late-blob', [0, 0]);
       return answer.status === 200 || undefined;

@@ -20,8 +20,9 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Blobs in a folder: `blobs/sha256/ab/abcdef…`, and `uploads/{id}` while they are staged, on one file system.
- * The folders are made once. Where they are missing later (a volume that is not mounted any more), that is an outage: a new,
- * empty store in their place would say that blobs are gone, and take bytes that nobody finds when the volume is back.
+ * The folders are made once, by who checks the store or writes. Where they are missing later (a volume that is not mounted any
+ * more), that is an outage: a new, empty store in their place would say that blobs are gone, and take bytes that nobody finds
+ * when the volume is back.
  */
 export class FolderArtifactStore extends ArtifactStore {
   private readonly root: string;
@@ -111,7 +112,10 @@ export class FolderArtifactStore extends ArtifactStore {
     const place = {
       path: join(this.uploads, id),
       target: (digest: Digest) => this.path(digest),
-      expectFolders: () => this.expectFolders(),
+      expectFolders: async () => {
+        await this.makeOnce();
+        await this.expectFolders();
+      },
     };
     return new StagedFile(place, saved?.received ?? 0);
   }
@@ -133,9 +137,11 @@ export class FolderArtifactStore extends ArtifactStore {
     });
   }
 
-  /** Called before anything is said to be missing. @throws DomainError UNAVAILABLE where the folders themselves are */
+  /**
+   * Called before anything is said to be missing. Who only reads makes no folders.
+   * @throws DomainError UNAVAILABLE where the folders themselves are missing
+   */
   private async expectFolders(): Promise<void> {
-    await this.makeOnce();
     await reachable(async () => {
       await access(this.blobs);
       await access(this.uploads);
