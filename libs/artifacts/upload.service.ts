@@ -156,7 +156,9 @@ export class UploadService {
     } finally {
       await writer.close();
       if (this.writers.get(id) === writer) this.writers.delete(id);
-      if (writer.hash && !writer.published) this.keepHash(id, writer.hash, writer.received);
+      // One that has seen bytes that were not acknowledged would see them twice: they are sent again.
+      const matches = writer.size === writer.received && !writer.published;
+      if (writer.hash && matches) this.keepHash(id, writer.hash, writer.received);
     }
   }
 
