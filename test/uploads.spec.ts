@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemContext } from '#platform';
+import { DomainError, systemContext } from '#platform';
 import { chunked, collect, digestFor } from './artifact-store.contract.js';
 import { ownArtifacts, type Replica, startReplica } from './support/artifacts.js';
 import { until } from './support/processes.js';
@@ -54,6 +54,39 @@ describe.each(stores)('with %s', (_name, store) => {
       await expect(a.uploads.status(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
       expect(await collect(a.store.listStaged())).toEqual([]);
     });
+
+    it.each(['save', 'commit'] as const)(
+      'is whole after its bytes were sent again because the store did not %s them',
+      async (step) => {
+        const content = randomBytes(3 * MiB);
+        let failures = 0;
+        const stage = a.store.stage.bind(a.store);
+        a.store.stage = (...given) => {
+          const staging = stage(...given);
+          const act = staging[step].bind(staging) as (...rest: unknown[]) => Promise<never>;
+          staging[step] = (...rest: unknown[]) => {
+            if (failures-- > 0) throw new DomainError('UNAVAILABLE', 'The store is away.');
+            return act(...rest);
+          };
+          return staging;
+        };
+        try {
+          const id = await begin();
+          await a.uploads.append(id, part(content.subarray(0, MiB)));
+          failures = 1;
+          const send = async () => {
+            const { received } = await a.uploads.status(id);
+            const rest = part(content.subarray(received), received);
+            if (step === 'save') await a.uploads.append(id, rest);
+            return a.uploads.finish(id, digestFor(content), step === 'save' ? undefined : rest);
+          };
+          await expect(send()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+          expect(await send()).toEqual({ digest: digestFor(content), size: content.length });
+        } finally {
+          a.store.stage = stage;
+        }
+      },
+    );
 
     it('takes no bytes at all', async () => {
       const id = await begin();

@@ -150,7 +150,7 @@ async function processes(): Promise<ProcessTree> {
       return false;
     }
     return true;
-  }, 60_000);
+  }, 180_000);
   return tree ?? product.processes;
 }
 
@@ -161,7 +161,7 @@ async function back(): Promise<void> {
       const answer = await fetch(`${url}/readyz`).catch(() => undefined);
       await answer?.arrayBuffer().catch(() => undefined);
       return answer?.ok ?? false;
-    }, 60_000);
+    }, 180_000);
 }
 
 function signal(pid: number): void {

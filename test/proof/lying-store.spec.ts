@@ -16,7 +16,8 @@ import { ownBucket, s3IsThere } from '../support/s3.js';
 import { flipped, StoredBlobs } from '../support/stored-blobs.js';
 
 const MiB = 1024 * 1024;
-const READS = amount(1_000, 10_000);
+/** Of each driver: a thousand in all. */
+const READS = amount(500, 10_000);
 
 /** Milliseconds after which a pull that gets nowhere is given up. */
 const PATIENCE = 1500;

@@ -47,7 +47,7 @@ afterAll(async () => {
   client.close();
   await registry.close();
   await dropDatabase(database);
-}, 60_000);
+}, 180_000);
 
 interface Item {
   version: number;

@@ -65,13 +65,13 @@ describe.each(stores)('an upload to %s', (name, store) => {
     remove = own.remove;
     registry = await new RegistryProcess({ ...own.env, LOG_LEVEL: 'fatal' }).start();
     proxy = await new FaultyProxy(Number(new URL(registry.url).port)).start();
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await proxy.stop();
     await registry.end();
     await remove();
-  }, 60_000);
+  }, 180_000);
 
   it(
     `of ${SIZE / MiB} MiB survives cuts and kill -9`,

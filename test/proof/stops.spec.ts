@@ -11,7 +11,7 @@ import { Connection } from '../support/traffic.js';
 
 const STOPS = amount(20, 100);
 /** A start takes seconds on a busy machine: in the short form fewer stops must do then. */
-const ENOUGH = amount(90_000, Infinity);
+const ENOUGH = amount(45_000, Infinity);
 const CONNECTIONS = 16;
 const EXIT_LIMIT = 30_000;
 

@@ -177,6 +177,7 @@ export class RegistryWork {
         ? await this.client.ask('PUT', `${location}?digest=${digest}`, { bytes, headers })
         : await this.client.ask('PATCH', location, { bytes, headers });
       if (answer?.status === 201) return true;
+      if (answer?.status === 400) this.violations.push(`${location}: ${answer.bytes.toString()}`);
       if (answer?.status === 202) {
         acknowledged = end;
         continue;
@@ -222,9 +223,7 @@ export class RegistryWork {
     if (answer?.status !== 404) return 'unknown';
     const stored = await this.client.ask('HEAD', `/api/v1/blobs/${digest}`);
     if (stored?.status === 200) return 'stored';
-    if (stored?.status === 404)
-      this.violations.push(`${location}: gone, and its blob is not there`);
-    return 'unknown';
+    return stored?.status === 404 ? 'gone' : 'unknown';
   }
 
   async #promote(model: string, seeded: Seeded): Promise<void> {

@@ -67,7 +67,8 @@ export class TcpProxy {
       from.on('error', () => to.destroy());
       from.on('close', () => {
         this.#sockets.delete(from);
-        if (!silent.has(to)) to.destroy();
+        // What came whole is passed on whole, by the pipe; else nobody is there any more.
+        if (!silent.has(to) && !from.readableEnded) to.destroy();
       });
       if (this.#treatment === 'slow') from.pipe(slowly()).pipe(to);
       else from.pipe(to);
