@@ -112,8 +112,8 @@ class Loaded {
 }
 
 interface Outage {
-  begin: () => Promise<unknown> | unknown;
-  end: () => Promise<unknown> | unknown;
+  begin: () => unknown;
+  end: () => unknown;
   /** Whether uploads may succeed all the same, because the store is slow only. */
   mayWork?: boolean;
 }
