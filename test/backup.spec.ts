@@ -271,9 +271,9 @@ describe('slipway backup and restore', () => {
     await registry.close();
     const backup = join(folder, 'killed');
     let whole = 0;
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 4; round++) {
       const { child, ended } = begin(['backup', backup, '--blobs'], settings);
-      await sleep(200 + round * 60);
+      await sleep(200 + round * 180);
       child.kill('SIGKILL');
       await ended;
       const manifest = await readFile(join(backup, 'manifest.json'), 'utf8').catch(() => undefined);

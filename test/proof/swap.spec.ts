@@ -14,7 +14,8 @@ import { VersionHistory } from '../support/version-history.js';
  * transitions say.
  */
 
-const CHANGES = amount(200, 5000);
+/** With each number of serving processes: 200 in all. */
+const CHANGES = amount(100, 2500);
 const CONNECTIONS = 32;
 const GOOD = 5;
 /** Long enough for a first run on a loaded machine, short for one that freezes. */
