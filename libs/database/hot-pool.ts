@@ -41,7 +41,8 @@ export async function preparedRows<T extends object>(
   { name, text }: Statement,
   values: unknown[] = [],
 ): Promise<T[]> {
-  if (!queryRunner?.isTransactionActive) throw new Error('Not in a transaction');
+  // Also where its connection was lost meanwhile; in TypeORM's words, which are known to mean that.
+  if (!queryRunner?.isTransactionActive) throw new Error('Transaction is not started yet');
   const client = (await queryRunner.connect()) as pg.PoolClient;
   const { rows } = await client.query<T>({ name, text, values });
   return rows;

@@ -81,7 +81,7 @@ const BY_CLASS: Record<string, Meaning> = {
 
 /** What `pg`, its pool, and TypeORM where a connection was lost inside a transaction, say without a code. */
 const LOST_CONNECTION =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|Client was closed|Query runner already released|Transaction is not started yet)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|Client was closed|Query runner already released|Database connection provided by a query runner was already released|Transaction is not started yet)/;
 
 /** SQLSTATE or errno of an error, of what TypeORM wrapped, or of one of several attempts to connect. */
 function codeOf(error: Error): string | undefined {
