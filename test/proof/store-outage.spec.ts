@@ -253,8 +253,12 @@ describe('a store in a folder', () => {
   }, 120_000);
 
   const away = () => `${artifacts}-away`;
-  const outages: [string, Outage, boolean?][] = [
-    ['is gone', { begin: () => rename(artifacts, away()), end: () => rename(away(), artifacts) }],
+  const outages: [how: string, outage: Outage, needsMount: boolean][] = [
+    [
+      'is gone',
+      { begin: () => rename(artifacts, away()), end: () => rename(away(), artifacts) },
+      false,
+    ],
     [
       'is full',
       {
@@ -288,7 +292,8 @@ async function fill(path: string): Promise<void> {
     try {
       for (;;) await writeFile(path, block, { flag: 'a' });
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+      // Not `instanceof Error`: Node's errors are of another realm than a test's.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }
   }
 }
