@@ -1,7 +1,7 @@
 import { DamagedModel } from '../importer.js';
-import { joblibArray, joblibFileArray, joblibZFileArray } from './joblib-arrays.js';
+import { joblibArray, joblibFileArray, joblibZFileState } from './joblib-arrays.js';
 import { DType, type DTypeField, MOST_FIELDS } from './dtype.js';
-import { checkShape } from './ndarray.js';
+import { checkShape } from './shape.js';
 import type { PickleMachine } from './pickle-machine.js';
 import {
   NdArray,
@@ -81,10 +81,16 @@ const wrappers = new Map<string, (machine: PickleMachine, state: PyValue) => voi
     [`${joblib}.numpy_pickle.NumpyArrayWrapper`, joblibArray],
     [`${joblib}.numpy_pickle.NDArrayWrapper`, joblibFileArray],
     [`${joblib}.numpy_pickle_compat.NDArrayWrapper`, joblibFileArray],
-    [`${joblib}.numpy_pickle.ZNDArrayWrapper`, joblibZFileArray],
-    [`${joblib}.numpy_pickle_compat.ZNDArrayWrapper`, joblibZFileArray],
+    [`${joblib}.numpy_pickle.ZNDArrayWrapper`, zFileArray],
+    [`${joblib}.numpy_pickle_compat.ZNDArrayWrapper`, zFileArray],
   ]),
 );
+
+function zFileArray(machine: PickleMachine, state: PyValue): void {
+  const array = new NdArray();
+  fillArray(machine, array, joblibZFileState(machine, state));
+  machine.replaceTop(array);
+}
 
 /** Bytes; those of protocol 2 and Python 2 are texts of one character a byte. */
 function rawBytes(machine: PickleMachine, value: PyValue | undefined): Uint8Array | undefined {

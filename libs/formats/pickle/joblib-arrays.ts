@@ -1,8 +1,10 @@
+import { inflateZFile } from './compression.js';
 import { DType } from './dtype.js';
-import { checkShape, sizeOf } from './ndarray.js';
+import { sizeOf } from './elements.js';
+import { checkShape } from './shape.js';
 import { readNpy } from './npy.js';
 import type { PickleMachine } from './pickle-machine.js';
-import { NdArray, PyDict, PyGlobal, type PyValue } from './records.js';
+import { NdArray, PyDict, PyGlobal, PyTuple, type PyValue } from './records.js';
 
 /**
  * joblib's `NumpyArrayWrapper` (0.10 and later): the array's bytes follow the BUILD of the wrapper, since joblib 1.2 after
@@ -28,14 +30,23 @@ export function joblibArray(machine: PickleMachine, state: PyValue): void {
 export function joblibFileArray(machine: PickleMachine, state: PyValue): void {
   if (!(state instanceof PyDict))
     return machine.damaged('the state of an array of joblib is no dict');
-  const array = readNpy(sibling(machine, state), machine.budget);
+  const array = readNpy(sibling(machine, state));
   array.subclass = subclassOf(state);
   machine.replaceTop(array);
 }
 
-/** `ZNDArrayWrapper` (before 0.10, compressed). */
-export function joblibZFileArray(machine: PickleMachine, _state: PyValue): void {
-  machine.damaged('compressed arrays in files of their own (joblib before 0.10) are not supported');
+/**
+ * `ZNDArrayWrapper` (before 0.10, compressed): the content, a "ZF" file, is beside this one.
+ * Answers the state that the array would be given.
+ */
+export function joblibZFileState(machine: PickleMachine, state: PyValue): PyTuple {
+  const rest = state instanceof PyDict ? state.get('state') : undefined;
+  if (!(state instanceof PyDict && rest instanceof PyTuple)) {
+    return machine.damaged('the state of an array of joblib is not known');
+  }
+  const content = inflateZFile(sibling(machine, state));
+  machine.budget.memory(content.length);
+  return new PyTuple([...rest.items, content]);
 }
 
 function sibling(machine: PickleMachine, state: PyDict): Uint8Array {

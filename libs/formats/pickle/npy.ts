@@ -1,10 +1,8 @@
-import { DamagedModel } from '../importer.js';
-import type { Budget } from './budget.js';
+import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { DType, type DTypeField, MOST_FIELDS } from './dtype.js';
-import { checkShape } from './ndarray.js';
+import { checkShape } from './shape.js';
 import { parsePythonLiteral, type Literal } from './python-literal.js';
-import { readPickle } from './read-pickle.js';
-import { NdArray } from './records.js';
+import { NdArray, PyTuple } from './records.js';
 import { latin1, utf8 } from './texts.js';
 
 const MAGIC = '\x93NUMPY';
@@ -44,19 +42,17 @@ export function readNpyHeader(bytes: Uint8Array): NpyHeader {
     return damaged('shape or order is missing');
   return {
     dtype: dtypeOf(header.get('descr'), 0),
-    shape: checkShape(shape.map((length) => (typeof length === 'number' ? length : -1))),
+    shape: shapeOf(shape),
     fortran,
     start: begin + length,
   };
 }
 
-/** A whole `.npy` file. Arrays of objects are read as the pickles that they are. Throws DamagedModel. */
-export function readNpy(bytes: Uint8Array, budget: Budget): NdArray {
+/** A whole `.npy` file; one of objects, which is a pickle inside, is refused. Throws DamagedModel. */
+export function readNpy(bytes: Uint8Array): NdArray {
   const { dtype, shape, fortran, start } = readNpyHeader(bytes);
-  if (!dtype.hasObjects) return NdArray.of(dtype, shape, bytes.subarray(start), fortran);
-  const { root } = readPickle(bytes, { start, budget });
-  if (root instanceof NdArray) return root;
-  throw new DamagedModel('an npy file of objects holds something else');
+  if (dtype.hasObjects) throw new UnsupportedModel('an npy file of objects is not supported here');
+  return NdArray.of(dtype, shape, bytes.subarray(start), fortran);
 }
 
 function dtypeOf(descr: Literal | undefined, depth: number): DType {
@@ -69,15 +65,16 @@ function dtypeOf(descr: Literal | undefined, depth: number): DType {
   for (const field of descr) {
     const [name, type, shape] = Array.isArray(field) ? field : [];
     const element = dtypeOf(type, depth + 1);
-    const dtype = Array.isArray(shape)
-      ? DType.arrays(
-          element,
-          checkShape(shape.map((length) => (typeof length === 'number' ? length : -1))),
-        )
-      : element;
+    const dtype = Array.isArray(shape) ? DType.arrays(element, shapeOf(shape)) : element;
     // numpy writes the gaps of aligned records as fields without a name.
     if (typeof name === 'string' && name !== '') fields.push({ name, dtype, offset });
     offset += dtype.itemSize;
   }
   return DType.structured(fields, offset);
+}
+
+function shapeOf(lengths: Literal[]): number[] {
+  return checkShape(
+    new PyTuple(lengths.map((length) => (typeof length === 'number' ? length : -1))),
+  );
 }

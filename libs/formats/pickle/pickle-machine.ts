@@ -1,7 +1,18 @@
 import { DamagedModel } from '../importer.js';
 import type { Budget } from './budget.js';
-import type { GlobalUse } from './read-pickle.js';
 import { NdArray, PyDict, PyGlobal, PyObject, PySet, PyTuple, type PyValue } from './records.js';
+
+/** A class or function that a file names. */
+export interface GlobalUse {
+  module: string;
+  name: string;
+  /** `module.name` */
+  id: string;
+  /** Whether loading the file would call it, or make an object of it. */
+  called: boolean;
+  /** Where it is named first: offset in the (decompressed) pickle. */
+  position: number;
+}
 
 /** Bytes of a file that was uploaded beside this one, by its name there. */
 export type SiblingFile = (name: string) => Uint8Array | undefined;

@@ -1,20 +1,9 @@
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { Budget, type BudgetLimits } from './budget.js';
 import { opcodes } from './opcodes.js';
-import { PickleMachine, type SiblingFile } from './pickle-machine.js';
+import { type GlobalUse, PickleMachine, type SiblingFile } from './pickle-machine.js';
+export type { GlobalUse } from './pickle-machine.js';
 import type { PyValue } from './records.js';
-
-/** A class or function that a file names. */
-export interface GlobalUse {
-  module: string;
-  name: string;
-  /** `module.name` */
-  id: string;
-  /** Whether loading the file would call it, or make an object of it. */
-  called: boolean;
-  /** Where it is named first: offset in the (decompressed) pickle. */
-  position: number;
-}
 
 export interface Pickled {
   root: PyValue;
