@@ -1,0 +1,34 @@
+import { columnTransformer } from './composition/column-transformer.js';
+import { pipelines } from './composition/pipelines.js';
+import { wrappers } from './composition/wrappers.js';
+import type { CompileEstimator } from './estimator.js';
+import type { Fitted } from './fitted.js';
+import { encoders } from './preprocessing/encoders.js';
+import { imputers } from './preprocessing/imputers.js';
+import { scalers } from './preprocessing/scalers.js';
+import { selectors } from './preprocessing/selectors.js';
+import { forests } from './trees/forests.js';
+import { gradientBoosting } from './trees/gradient-boosting.js';
+import { histGradientBoosting } from './trees/hist-gradient-boosting.js';
+
+/** Every class of scikit-learn that is supported, by its name: modules were renamed more than once. */
+const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
+  Object.entries({
+    ...forests,
+    ...gradientBoosting,
+    ...histGradientBoosting,
+    ...pipelines,
+    ...columnTransformer,
+    ...wrappers,
+    ...scalers,
+    ...encoders,
+    ...imputers,
+    ...selectors,
+  }),
+);
+
+/** What reads a fitted object; throws UnsupportedModel that names the class where nothing does. */
+export function compilerOf(fitted: Fitted): CompileEstimator {
+  const known = fitted.module.startsWith('sklearn.') ? estimators.get(fitted.class) : undefined;
+  return known ?? fitted.unsupported(`is not supported: nothing here reads ${fitted.id}`);
+}
