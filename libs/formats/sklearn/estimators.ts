@@ -1,12 +1,19 @@
+import { clusters } from './clusters/clusters.js';
 import { columnTransformer } from './composition/column-transformer.js';
 import { pipelines } from './composition/pipelines.js';
 import { wrappers } from './composition/wrappers.js';
 import type { CompileEstimator } from './estimator.js';
 import type { Fitted } from './fitted.js';
+import { linearClassifiers } from './linear/linear-classifiers.js';
+import { linearRegressors } from './linear/linear-regressors.js';
+import { neighbors } from './neighbors/neighbors.js';
+import { perceptrons } from './neural/perceptrons.js';
 import { encoders } from './preprocessing/encoders.js';
 import { imputers } from './preprocessing/imputers.js';
 import { scalers } from './preprocessing/scalers.js';
 import { selectors } from './preprocessing/selectors.js';
+import { bayes } from './probabilistic/bayes.js';
+import { supportVectorMachines } from './svm/support-vectors.js';
 import { forests } from './trees/forests.js';
 import { gradientBoosting } from './trees/gradient-boosting.js';
 import { histGradientBoosting } from './trees/hist-gradient-boosting.js';
@@ -24,6 +31,13 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...encoders,
     ...imputers,
     ...selectors,
+    ...linearClassifiers,
+    ...linearRegressors,
+    ...supportVectorMachines,
+    ...neighbors,
+    ...bayes,
+    ...perceptrons,
+    ...clusters,
   }),
 );
 

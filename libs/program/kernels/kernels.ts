@@ -1,10 +1,14 @@
 import { categories } from './categories.js';
 import { columns } from './columns.js';
+import { distances } from './distances.js';
+import { ensembles } from './ensembles.js';
 import type { Kernel } from './kernel.js';
+import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
 import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
+import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { trees } from './trees.js';
 
@@ -18,6 +22,10 @@ export const kernels: ReadonlyMap<string, Kernel> = new Map(
     ...tables,
     ...numbers,
     ...categories,
+    ...ensembles,
+    ...distances,
+    ...supportVectors,
+    ...likelihoods,
     ...trees,
   }),
 );
