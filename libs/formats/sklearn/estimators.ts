@@ -2,6 +2,8 @@ import { clusters } from './clusters/clusters.js';
 import { columnTransformer } from './composition/column-transformer.js';
 import { pipelines } from './composition/pipelines.js';
 import { wrappers } from './composition/wrappers.js';
+import { committees } from './ensembles/committees.js';
+import { stacks } from './ensembles/stacks.js';
 import type { CompileEstimator } from './estimator.js';
 import type { Fitted } from './fitted.js';
 import { linearClassifiers } from './linear/linear-classifiers.js';
@@ -38,6 +40,8 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...bayes,
     ...perceptrons,
     ...clusters,
+    ...committees,
+    ...stacks,
   }),
 );
 

@@ -50,9 +50,9 @@ export const ensembles: Record<string, Kernel> = {
     };
   },
 
-  /** Each row divided by its sum; where that is 0, attribute `zero` = `uniform` makes all equal, `nan` leaves 0 / 0. */
+  /** Each row divided by its sum; where that is 0, attribute `zero` = `uniform` makes all equal, `nan` divides all the same, `stay` does not. */
   'share-rows': (given) => {
-    const uniform = given.oneOf('zero', ['uniform', 'nan']) === 'uniform';
+    const zero = given.oneOf('zero', ['uniform', 'nan', 'stay']);
     return (inputs) => {
       const input = onlyInput(inputs);
       const { rows, columns } = tableShape(input);
@@ -61,8 +61,9 @@ export const ensembles: Record<string, Kernel> = {
         const start = row * columns;
         let sum = 0;
         for (let i = start; i < start + columns; i++) sum += data[i] ?? NaN;
+        if (sum === 0 && zero === 'stay') continue;
         for (let i = start; i < start + columns; i++) {
-          data[i] = uniform && sum === 0 ? 1 / columns : (data[i] ?? NaN) / sum;
+          data[i] = sum === 0 && zero === 'uniform' ? 1 / columns : (data[i] ?? NaN) / sum;
         }
       }
       return [{ dtype: 'FP64', shape: input.shape, data }];
@@ -150,16 +151,19 @@ export const ensembles: Record<string, Kernel> = {
 
   /**
    * `[rows, pairs]` of one-vs-one scores to `[rows, classes]`, as `_ovr_decision_function` (sklearn/utils/multiclass.py)
-   * does: votes and, to break ties, a share of the confidences. Attribute `classes`; a score above 0 is for the second.
+   * does: votes and, to break ties, a share of the confidences. Attribute `classes`. A score above 0 is a vote for the second
+   * of the pair, unless a second input FP64 of the same shape says with 1 and 0 which are.
    */
   'pairs-to-classes': (given) => {
     const classes = given.integer('classes', 2, 10_000);
-    const orEqual = given.has('orEqual') && given.flag('orEqual');
     return (inputs) => {
-      const input = onlyInput(inputs);
+      const [input, second] = inputs;
+      if (!input) return given.fail('takes scores');
       const { rows, columns } = tableShape(input);
       if (columns !== (classes * (classes - 1)) / 2) given.fail(`${columns} pairs`);
       const source = floatsOf(input.data, 'input of pairs-to-classes');
+      const wins = second ? floatsOf(second.data, 'votes of pairs-to-classes') : source;
+      if (wins.length !== source.length) given.fail('votes');
       const data = new Float64Array(rows * classes);
       const confidence = new Float64Array(classes);
       for (let row = 0, at = 0; row < rows; row++) {
@@ -170,7 +174,7 @@ export const ensembles: Record<string, Kernel> = {
             const x = source[at] ?? NaN;
             confidence[i] = (confidence[i] ?? 0) - x;
             confidence[j] = (confidence[j] ?? 0) + x;
-            const winner = x > 0 || (orEqual && x === 0) ? j : i;
+            const winner = (wins[at] ?? NaN) > 0 ? j : i;
             data[to + winner] = (data[to + winner] ?? 0) + 1;
           }
         }

@@ -93,9 +93,27 @@ export const tables: Record<string, Kernel> = {
   },
 
   /** FP64 as FP32, each number rounded to the nearest. */
-  'narrow': () => (inputs) => {
+  narrow: () => (inputs) => {
     const { shape, data } = onlyInput(inputs);
     return [{ dtype: 'FP32', shape, data: new Float32Array(floatsOf(data, 'input of narrow')) }];
+  },
+
+  /** The column of the largest value of each row, the last of equals (no NaN): INT32 `[rows]`. */
+  'last-largest-column': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of last-largest-column');
+    const data = new Int32Array(rows);
+    for (let row = 0; row < rows; row++) {
+      let best = 0;
+      for (let column = 1; column < columns; column++) {
+        if ((source[row * columns + column] ?? NaN) >= (source[row * columns + best] ?? NaN)) {
+          best = column;
+        }
+      }
+      data[row] = best;
+    }
+    return [{ dtype: 'INT32', shape: [rows], data }];
   },
 
   /** The column of the largest value of each row, the first of equals, NaN above all (as numpy.argmax): INT32 `[rows]`. */
