@@ -59,8 +59,8 @@ def frame(size, random):
 F, FT = frame(n, r), frame(40, r)
 F.loc[r.rand(n) < 0.1, "age"] = np.nan
 FT.loc[r.rand(40) < 0.2, "age"] = np.nan
-F.loc[r.rand(n) < 0.1, "port"] = None
-FT.loc[r.rand(40) < 0.2, "port"] = None
+F.loc[r.rand(n) < 0.1, "port"] = np.nan
+FT.loc[r.rand(40) < 0.2, "port"] = np.nan
 yf = ((F["sex"] == "female") ^ (F["fare"] > 60)).astype(int).to_numpy()
 numeric = F[["age", "fare"]].fillna(30.0)
 words = ["red", "green", "blue", "straße", "Ñandú", "it's", "42nd", "a", "zebra", "x_y"]
@@ -72,7 +72,7 @@ log = "log_loss" if release >= (1, 1) else "log"
 
 add("dt_labels", lambda: DecisionTreeClassifier(max_depth=4), A, names[y3], T)
 add("dt_bool", lambda: DecisionTreeClassifier(max_depth=4), A, y2 > 0, T)
-add("dt_float", lambda: DecisionTreeClassifier(max_depth=4), A, y3 + 0.5, T)
+add("dt_float", lambda: DecisionTreeClassifier(max_depth=4), A, y3.astype(float), T)
 add("dt_multi", lambda: DecisionTreeClassifier(max_depth=4), A, np.c_[y3, y2], T)
 add("dt_multi_reg", lambda: DecisionTreeRegressor(max_depth=4), A, np.c_[z, -z, y2], T)
 add("et_tree", lambda: ExtraTreeRegressor(max_depth=4, random_state=0), A, z, T)
@@ -134,7 +134,7 @@ add("t_indicator", lambda: MissingIndicator(error_on_new=False), M, None, TM)
 for name, selector in {"kbest": SelectKBest(k=2), "percentile": SelectPercentile(percentile=50), "fpr": SelectFpr(alpha=0.3), "fwe": SelectFwe(), "fdr": SelectFdr(), "rfe": RFE(LogisticRegression(), n_features_to_select=2), "from_model": SelectFromModel(LogisticRegression())}.items():
     add("t_" + name, (lambda selector: lambda: selector)(selector), A, y3, T)
 
-for name, model in {"linreg": LinearRegression(), "ridge": Ridge(), "ridgecv": RidgeCV(), "lasso": Lasso(0.01), "lassocv": LassoCV(cv=2), "enet": ElasticNet(0.01), "enetcv": ElasticNetCV(cv=2), "sgdreg": SGDRegressor(random_state=0), "lars": Lars(), "lassolars": LassoLars(0.01), "lassolarsic": LassoLarsIC(), "omp": OrthogonalMatchingPursuit(), "bayesian": BayesianRidge(), "ard": ARDRegression(), "huber": HuberRegressor(), "ransac": RANSACRegressor(random_state=0), "theil": TheilSenRegressor(random_state=0), "quantile_reg": QuantileRegressor(alpha=0.01), "tweedie0": TweedieRegressor(power=0), "passive_reg": PassiveAggressiveRegressor(random_state=0), "linsvr": LinearSVR(random_state=0), "svr": SVR(), "nusvr": NuSVR(kernel="poly", degree=2), "knn_reg": KNeighborsRegressor(3, weights="distance"), "knn_man": KNeighborsRegressor(4, metric="manhattan"), "mlp_reg": MLPRegressor((6,), activation="tanh", max_iter=30, random_state=0), "bag_reg": BaggingRegressor(n_estimators=4, random_state=0, max_features=0.6), "ada_reg": AdaBoostRegressor(n_estimators=4, random_state=0), "vote_reg": VotingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3))], weights=[1, 2]), "stack_reg": StackingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3))], passthrough=True)}.items():
+for name, model in {"linreg": LinearRegression(), "ridge": Ridge(), "ridgecv": RidgeCV(), "lasso": Lasso(0.01), "lassocv": LassoCV(cv=2), "enet": ElasticNet(0.01), "enetcv": ElasticNetCV(cv=2), "sgdreg": SGDRegressor(random_state=0), "lars": Lars(), "lassolars": LassoLars(0.01), "lassolarsic": LassoLarsIC(), "omp": OrthogonalMatchingPursuit(), "bayesian": BayesianRidge(), "ard": ARDRegression(), "huber": HuberRegressor(), "ransac": RANSACRegressor(random_state=0), "theil": TheilSenRegressor(random_state=0), "quantile_reg": QuantileRegressor(alpha=0.01), "tweedie0": TweedieRegressor(power=0), "passive_reg": PassiveAggressiveRegressor(random_state=0), "linsvr": LinearSVR(random_state=0), "svr": SVR(), "nusvr": NuSVR(kernel="poly", degree=2), "knn_reg": KNeighborsRegressor(3, weights="distance"), "knn_man": KNeighborsRegressor(4, metric="manhattan"), "mlp_reg": MLPRegressor(hidden_layer_sizes=(6,), activation="tanh", max_iter=30, random_state=0), "bag_reg": BaggingRegressor(n_estimators=4, random_state=0, max_features=0.6), "ada_reg": AdaBoostRegressor(n_estimators=4, random_state=0), "vote_reg": VotingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3))], weights=[1, 2]), "stack_reg": StackingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3))], passthrough=True)}.items():
     add(name, (lambda model: lambda: model)(model), A, z, T)
 for name, model in {"poisson": PoissonRegressor(), "gamma": GammaRegressor(), "tweedie": TweedieRegressor(power=1.5)}.items():
     add(name, (lambda model: lambda: model)(model), A, np.abs(z) + 0.1, T)

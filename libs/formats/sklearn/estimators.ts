@@ -10,15 +10,18 @@ import { linearClassifiers } from './linear/linear-classifiers.js';
 import { linearRegressors } from './linear/linear-regressors.js';
 import { neighbors } from './neighbors/neighbors.js';
 import { perceptrons } from './neural/perceptrons.js';
+import { distributions } from './preprocessing/distributions.js';
 import { encoders } from './preprocessing/encoders.js';
 import { imputers } from './preprocessing/imputers.js';
 import { scalers } from './preprocessing/scalers.js';
 import { selectors } from './preprocessing/selectors.js';
 import { bayes } from './probabilistic/bayes.js';
 import { supportVectorMachines } from './svm/support-vectors.js';
+import { vectorizers } from './text/vectorizers.js';
 import { forests } from './trees/forests.js';
 import { gradientBoosting } from './trees/gradient-boosting.js';
 import { histGradientBoosting } from './trees/hist-gradient-boosting.js';
+import { isolationForest } from './trees/isolation-forest.js';
 
 /** Every class of scikit-learn that is supported, by its name: modules were renamed more than once. */
 const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
@@ -42,6 +45,9 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...clusters,
     ...committees,
     ...stacks,
+    ...distributions,
+    ...vectorizers,
+    ...isolationForest,
   }),
 );
 

@@ -1,4 +1,6 @@
+import { interpolate } from './interpolate.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { checkStarts } from './numbers.js';
 
 /** Kernels that put the answers of several estimators together. All numbers are FP64. */
 export const ensembles: Record<string, Kernel> = {
@@ -135,7 +137,12 @@ export const ensembles: Record<string, Kernel> = {
     const starts = given.int32('starts');
     const x = given.floats('x', 1).data;
     const y = given.floats('y', 1).data;
-    if (x.length !== y.length || starts.at(-1) !== x.length) given.fail('points');
+    if (x.length !== y.length) given.fail('points');
+    checkStarts(given, starts, x.length);
+    const interpolateColumn = (column: number, at: number): number => {
+      const from = starts[column] ?? 0;
+      return interpolate(x, y.subarray(from), { from, count: (starts[column + 1] ?? 0) - from }, at);
+    };
     return (inputs) => {
       const input = onlyInput(inputs);
       const { columns } = tableShape(input);
@@ -143,7 +150,7 @@ export const ensembles: Record<string, Kernel> = {
       const data = new Float64Array(floatsOf(input.data, 'input of interpolate'));
       for (let i = 0; i < data.length; i++) {
         const column = i % columns;
-        data[i] = interpolate(x, y, starts[column] ?? 0, starts[column + 1] ?? 0, data[i] ?? NaN);
+        data[i] = interpolateColumn(column, data[i] ?? NaN);
       }
       return [{ dtype: 'FP64', shape: input.shape, data }];
     };
@@ -218,25 +225,4 @@ function medianPlace(order: number[], weights: number[]): number {
     0,
     sums.findIndex((so) => so >= 0.5 * sum),
   );
-}
-
-function interpolate(
-  x: ArrayLike<number>,
-  y: ArrayLike<number>,
-  from: number,
-  to: number,
-  at: number,
-): number {
-  if (at !== at) return NaN;
-  if (at <= (x[from] ?? NaN)) return y[from] ?? NaN;
-  if (at >= (x[to - 1] ?? NaN)) return y[to - 1] ?? NaN;
-  let low = from;
-  let high = to - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((x[middle] ?? NaN) <= at) low = middle;
-    else high = middle;
-  }
-  const [x0 = NaN, x1 = NaN, y0 = NaN, y1 = NaN] = [x[low], x[high], y[low], y[high]];
-  return ((y1 - y0) / (x1 - x0)) * (at - x0) + y0;
 }

@@ -1,6 +1,7 @@
 import { categories } from './categories.js';
 import { columns } from './columns.js';
 import { distances } from './distances.js';
+import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
@@ -10,6 +11,7 @@ import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
+import { texts } from './texts.js';
 import { trees } from './trees.js';
 
 /** Every kernel by the name that programs use. A name never changes its meaning: a better rule gets a new name. */
@@ -24,6 +26,8 @@ export const kernels: ReadonlyMap<string, Kernel> = new Map(
     ...categories,
     ...ensembles,
     ...distances,
+    ...distributions,
+    ...texts,
     ...supportVectors,
     ...likelihoods,
     ...trees,

@@ -6,6 +6,7 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   log1p: Math.log1p,
   log2: Math.log2,
   log10: Math.log10,
+  exp2: (x) => 2 ** x,
   expm1: Math.expm1,
   sqrt: Math.sqrt,
   cbrt: Math.cbrt,

@@ -1,7 +1,9 @@
-import type { CompileEstimator } from '../estimator.js';
+import { behind } from '../composition/pipelines.js';
+import type { CompileEstimator, Estimator } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
+import { pairwiseSum } from '../sums.js';
 
 /** Selection of columns (sklearn/feature_selection, 0.22 to 1.8). */
 export const selectors: Record<string, CompileEstimator> = {
@@ -43,11 +45,70 @@ export const selectors: Record<string, CompileEstimator> = {
     const limit = Math.max(-1, ...passed);
     return selector(fitted, graph, where(values, (p) => p <= limit));
   },
-  RFE: (fitted, graph) => selector(fitted, graph, where(fitted.vector('support_'), Boolean)),
-  RFECV: (fitted, graph) => selector(fitted, graph, where(fitted.vector('support_'), Boolean)),
+  RFE: eliminated,
+  RFECV: eliminated,
+  SelectFromModel: (fitted, graph) => {
+    const inner = fitted.fitted('estimator_');
+    const importances = importancesOf(inner);
+    const threshold = thresholdOf(fitted, inner, importances);
+    const chosen = where(importances, (x) => x >= threshold);
+    if (fitted.isNone('max_features')) return selector(fitted, graph, chosen);
+    const count = fitted.integer(fitted.oneNamed('max_features_', 'max_features'), 0);
+    // The most important, of equals the first.
+    const order = [...importances.keys()].toSorted(
+      (a, b) => (importances[b] ?? 0) - (importances[a] ?? 0) || a - b,
+    );
+    const kept = new Set(order.slice(0, count));
+    return selector(
+      fitted,
+      graph,
+      chosen.filter((column) => kept.has(column)),
+    );
+  },
   SequentialFeatureSelector: (fitted, graph) =>
     selector(fitted, graph, where(fitted.vector('support_'), Boolean)),
 };
+
+/** The columns that were not eliminated, and what the estimator fitted on them says. */
+function eliminated(fitted: Fitted, graph: SklearnGraph): Estimator {
+  const chosen = selector(fitted, graph, where(fitted.vector('support_'), Boolean));
+  const { transform } = chosen;
+  const inner = graph.compile(fitted.fitted('estimator_'));
+  return { ...behind(inner, transform), ...chosen };
+}
+
+/** `coef_` (the norm over the outputs) or `feature_importances_`, where a fitted object keeps them. */
+function importancesOf(inner: Fitted): Float64Array {
+  if (inner.isNone('coef_')) {
+    return inner.unsupported('chooses columns by importances that it does not keep');
+  }
+  const { rows, columns, data } = inner.matrix('coef_');
+  return Float64Array.from({ length: columns }, (_, column) => {
+    let sum = 0;
+    for (let row = 0; row < rows; row++) sum += Math.abs(data[row * columns + column] ?? NaN);
+    return sum;
+  });
+}
+
+function thresholdOf(fitted: Fitted, inner: Fitted, importances: Float64Array): number {
+  if (fitted.textOr('importance_getter', 'auto') !== 'auto' || fitted.numberOr('norm_order', 1) !== 1) {
+    fitted.unsupported('has importances of its own');
+  }
+  if (fitted.isNone('threshold')) {
+    const isLasso = /Lasso/.test(inner.class) || inner.isNone('penalty') === false && inner.attribute('penalty') === 'l1';
+    return isLasso ? 1e-5 : meanOf(importances);
+  }
+  const given = fitted.attribute('threshold');
+  if (typeof given !== 'string') return fitted.number('threshold');
+  const [, factor = '1', name] = /^(?:\s*([\d.eE+-]+)\s*\*)?\s*(mean|median)\s*$/.exec(given) ?? [];
+  if (name === undefined) return fitted.unsupported('has a threshold that is not supported');
+  const middle = name === 'mean' ? meanOf(importances) : percentileOf(importances, 50);
+  return Number(factor) * middle;
+}
+
+function meanOf(numbers: Float64Array): number {
+  return pairwiseSum(numbers, 0, numbers.length) / numbers.length;
+}
 
 function where(numbers: Float64Array, holds: (x: number) => boolean): number[] {
   return [...numbers.keys()].filter((i) => holds(numbers[i] ?? NaN));
