@@ -192,9 +192,13 @@ function groupsOf(fitted: Fitted, all: Categories[]): (Float64Array | undefined)
   if (fitted.isNone('_default_to_infrequent_mappings')) return all.map(() => undefined);
   return fitted
     .list('_default_to_infrequent_mappings')
-    .map((item, i) =>
-      item instanceof NdArray && item.size === all[i]?.size ? item.numbers() : undefined,
-    );
+    .map((item, i) => {
+      if (item === null) return undefined;
+      const { size, missing } = all[i] ?? { size: 0, missing: -1 };
+      // OrdinalEncoder leaves a missing value out, which is always the last category.
+      const fits = item instanceof NdArray && [size, missing < 0 ? size : size - 1].includes(item.size);
+      return fits ? item.numbers() : fitted.damaged('has groups of other categories');
+    });
 }
 
 interface OneHotPlan {

@@ -52,7 +52,9 @@ export const selectors: Record<string, CompileEstimator> = {
     const importances = importancesOf(inner);
     const threshold = thresholdOf(fitted, inner, importances);
     const chosen = where(importances, (x) => x >= threshold);
-    if (fitted.isNone('max_features')) return selector(fitted, graph, chosen);
+    if (fitted.isNone('max_features')) {
+      return selector(fitted, graph, chosen, importances.length);
+    }
     const count = fitted.integer(fitted.oneNamed('max_features_', 'max_features'), 0);
     // The most important, of equals the first.
     const order = [...importances.keys()].toSorted(
@@ -63,6 +65,7 @@ export const selectors: Record<string, CompileEstimator> = {
       fitted,
       graph,
       chosen.filter((column) => kept.has(column)),
+      importances.length,
     );
   },
   SequentialFeatureSelector: (fitted, graph) =>
@@ -137,8 +140,8 @@ function percentileOf(numbers: Float64Array, percent: number): number {
   return part >= 0.5 ? high - (high - low) * (1 - part) : low + (high - low) * part;
 }
 
-function selector(fitted: Fitted, graph: SklearnGraph, columns: number[]) {
-  const common = featuresOf(fitted);
+function selector(fitted: Fitted, graph: SklearnGraph, columns: number[], features?: number) {
+  const common = { ...(features !== undefined && { features }), ...featuresOf(fitted) };
   if (columns.length === 0) return fitted.unsupported('selects no column at all');
   return {
     ...common,
