@@ -17,6 +17,12 @@ export interface GlobalUse {
 /** Bytes of a file that was uploaded beside this one, by its name there. */
 export type SiblingFile = (name: string) => Uint8Array | undefined;
 
+/** The input ends before the pickle does: more of it could make it whole. */
+export class CutOff extends DamagedModel {}
+
+/** Stands among the names for a call of what is no name: nobody knows what it would be. */
+export const COMPUTED = '(a call of what a call gave)';
+
 /** The most characters of the name of a module or class. */
 const MOST_NAME = 512;
 
@@ -78,7 +84,7 @@ export class PickleMachine {
   take(count: number): number {
     const start = this.position;
     if (!(count >= 0 && start + count <= this.bytes.length)) {
-      this.damaged(`${count} bytes are needed, the file has ${this.bytes.length - start} more`);
+      throw new CutOff(`${count} bytes are needed, the file has ${this.bytes.length - start} more`);
     }
     this.position = start + count;
     return start;
@@ -122,7 +128,7 @@ export class PickleMachine {
   /** Up to the end of the line, which is not answered. */
   line(): Uint8Array {
     const end = this.bytes.indexOf(0x0a, this.position);
-    if (end < 0) this.damaged('a line does not end');
+    if (end < 0) throw new CutOff('a line does not end');
     this.budget.check('line', end - this.position);
     const start = this.take(end - this.position + 1);
     return this.bytes.subarray(start, end);
@@ -131,8 +137,9 @@ export class PickleMachine {
   /** FRAME: what follows is a unit that no opcode may cross. */
   frame(length: number): void {
     if (this.frameEnd !== NO_FRAME) this.damaged('a FRAME begins inside another');
-    if (this.position + length > this.bytes.length)
-      this.damaged('the FRAME is longer than the file');
+    if (this.position + length > this.bytes.length) {
+      throw new CutOff('the FRAME is longer than the file');
+    }
     this.frameEnd = this.position + length;
   }
 
@@ -227,27 +234,29 @@ export class PickleMachine {
     if (module.length > MOST_NAME || name.length > MOST_NAME) {
       this.damaged(`the name of a class or function has more than ${MOST_NAME} characters`);
     }
-    const { globals } = this.shared;
-    const key = `${module}\0${name}`;
-    if (!globals.has(key)) {
-      const id = `${module}.${name}`;
-      globals.set(key, { module, name, id, called: false, position: this.position });
-      this.budget.check('globals', globals.size);
-    }
+    this.use(module, name);
     this.budget.memory(64);
     return new PyGlobal(module, name);
   }
 
   /** Notes that loading would call this. Throws unless it is something that could be called. */
   callable(value: PyValue | undefined): PyGlobal | PyObject {
-    if (value instanceof PyGlobal) {
-      const use = this.shared.globals.get(`${value.module}\0${value.name}`);
-      if (use) use.called = true;
-      return value;
-    }
-    return value instanceof PyObject
-      ? value
-      : this.damaged('what is called is not a class or function');
+    if (value instanceof PyGlobal) this.use(value.module, value.name).called = true;
+    else if (value instanceof PyObject) this.use('', COMPUTED).called = true;
+    else return this.damaged('what is called is not a class or function');
+    return value;
+  }
+
+  private use(module: string, name: string): GlobalUse {
+    const { globals } = this.shared;
+    const key = `${module}\0${name}`;
+    const known = globals.get(key);
+    if (known) return known;
+    const id = module ? `${module}.${name}` : name;
+    const use = { module, name, id, called: false, position: this.position };
+    globals.set(key, use);
+    this.budget.check('globals', globals.size);
+    return use;
   }
 
   make(

@@ -1,7 +1,7 @@
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { Budget, type BudgetLimits } from './budget.js';
 import { opcodes } from './opcodes.js';
-import { type GlobalUse, PickleMachine, type SiblingFile } from './pickle-machine.js';
+import { CutOff, type GlobalUse, PickleMachine, type SiblingFile } from './pickle-machine.js';
 export type { GlobalUse } from './pickle-machine.js';
 import type { PyValue } from './records.js';
 
@@ -65,6 +65,7 @@ function run(outermost: PickleMachine): PyValue {
 
 function located(error: unknown, opcode: string, position: number): unknown {
   const where = `Pickle, ${opcode} at byte ${position}`;
+  if (error instanceof CutOff) return new CutOff(`${where}: ${error.message}`);
   if (error instanceof DamagedModel) return new DamagedModel(`${where}: ${error.message}`);
   if (error instanceof UnsupportedModel) return new UnsupportedModel(`${where}: ${error.message}`);
   // What JavaScript itself has no room for: a text beyond 512 MiB, a list beyond 2^32.
