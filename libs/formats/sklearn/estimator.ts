@@ -17,16 +17,16 @@ export interface Estimator {
   readonly classes?: Labels;
   /** It reads one column of texts. */
   readonly readsTexts?: true;
-  transform?(input: Table): Table;
+  transform?: (input: Table) => Table;
   /** Labels of a classifier; FP64 `[rows]` or `[rows, outputs]` of a regressor. */
-  predict?(input: Table): Answer;
+  predict?: (input: Table) => Answer;
   /** The index of the predicted class, INT32 `[rows]`; every classifier with `classes` has it. */
-  predictIndex?(input: Table): string;
+  predictIndex?: (input: Table) => string;
   /** FP64 `[rows, classes]`; several where there are several outputs. */
-  predictProba?(input: Table): string;
-  predictProbas?(input: Table): Answer[];
-  decisionFunction?(input: Table): Answer;
-  scoreSamples?(input: Table): Answer;
+  predictProba?: (input: Table) => string;
+  predictProbas?: (input: Table) => Answer[];
+  decisionFunction?: (input: Table) => Answer;
+  scoreSamples?: (input: Table) => Answer;
 }
 
 /** A value of the graph that can be an output; −1 stands for the rows. */

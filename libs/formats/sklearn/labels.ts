@@ -10,7 +10,7 @@ export interface Labels {
 /** The object that labels are an attribute of, for bounds and messages. */
 interface Owner {
   readonly budget: { spend(cells: number): void };
-  unsupported(why: string): never;
+  unsupported: (why: string) => never;
   wrong(name: string, wanted: string): never;
 }
 

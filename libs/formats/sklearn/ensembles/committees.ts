@@ -212,7 +212,7 @@ function checked(graph: SklearnGraph, fitted: Fitted, input: Table): Table {
 interface Bagged {
   member: Estimator;
   /** The columns that the member was fitted on. */
-  part(input: Table): Table;
+  part: (input: Table) => Table;
 }
 
 function baggedOf(fitted: Fitted, graph: SklearnGraph): Bagged[] {

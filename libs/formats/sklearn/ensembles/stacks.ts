@@ -133,7 +133,7 @@ export const stacks: Record<string, CompileEstimator> = {
 interface Stack {
   common: Partial<Estimator>;
   final: Estimator;
-  stacked(input: Table): Table;
+  stacked: (input: Table) => Table;
 }
 
 function stackOf(fitted: Fitted, graph: SklearnGraph): Stack {
@@ -205,7 +205,7 @@ function secondColumn(graph: SklearnGraph, member: Estimator, input: Table, fitt
 
 interface Calibrated {
   inner: Estimator;
-  probabilities(input: Table): string;
+  probabilities: (input: Table) => string;
 }
 
 /** `_CalibratedClassifier`: the scores of a classifier through a sigmoid or steps, one a class. */

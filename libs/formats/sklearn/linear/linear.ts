@@ -12,7 +12,7 @@ export interface LinearModel {
   /** Whether `coef_` has two dimensions, so that the answers have them too. */
   isMatrix: boolean;
   /** FP64 `[rows]` for one output, else `[rows, outputs]`. */
-  scores(input: Table): string;
+  scores: (input: Table) => string;
 }
 
 export function linearModel(fitted: Fitted, graph: SklearnGraph): LinearModel {

@@ -42,7 +42,7 @@ const ACTIVATIONS: Record<string, string> = {
 interface Network {
   common: Pick<Estimator, 'features' | 'names'>;
   outputs: number;
-  forward(input: Table): string;
+  forward: (input: Table) => string;
 }
 
 function network(fitted: Fitted, graph: SklearnGraph): Network {

@@ -30,7 +30,7 @@ export const supportVectorMachines: Record<string, CompileEstimator> = {
 interface Machine {
   common: Pick<Estimator, 'features' | 'names'>;
   /** libsvm's scores, one a pair of classes. */
-  scores(input: Table): string;
+  scores: (input: Table) => string;
 }
 
 function machine(fitted: Fitted, graph: SklearnGraph, counts: number[]): Machine {

@@ -45,7 +45,7 @@ export interface Boosting {
   common: Pick<Estimator, 'features' | 'names'>;
   columns: number;
   /** The raw predictions of a table. */
-  raw(input: Table): string;
+  raw: (input: Table) => string;
 }
 
 function read(fitted: Fitted, graph: SklearnGraph, classes: number): Boosting {

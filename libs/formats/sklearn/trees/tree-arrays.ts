@@ -8,7 +8,7 @@ export interface TreeArrays {
   right: Int32Array;
   feature: Int32Array;
   threshold: Float64Array;
-  isLeaf(node: number): boolean;
+  isLeaf: (node: number) => boolean;
   /** 1 where a missing value goes left. */
   missingLeft?: Uint8Array;
   /** Sets of categories that go left, 8 words each, and the set of each node, −1 where it compares. */
