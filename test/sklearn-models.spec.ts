@@ -45,7 +45,8 @@ async function run(runtime: Runtime, expected: SklearnExpected): Promise<Tensor[
 
 function recorded(expected: SklearnExpected, name: string): unknown[] | undefined {
   const [, part] = /^predict_proba\.(\d+)$/.exec(name) ?? [];
-  const value = part === undefined ? expected[name] : (expected['predict_proba'] as unknown[])[Number(part)];
+  const value =
+    part === undefined ? expected[name] : (expected['predict_proba'] as unknown[])[Number(part)];
   return Array.isArray(value) ? (value.flat(2) as unknown[]) : undefined;
 }
 
@@ -57,7 +58,8 @@ function compare(model: string, got: Tensor, want: unknown[]): void {
   for (const [i, wanted] of want.entries()) {
     const value = got.data[i];
     if (got.dtype !== 'FP64') {
-      const label = got.dtype === 'BOOL' ? value === 1 : typeof value === 'bigint' ? Number(value) : value;
+      const label =
+        got.dtype === 'BOOL' ? value === 1 : typeof value === 'bigint' ? Number(value) : value;
       if (label !== wanted) throw different(model, got, i, wanted);
       continue;
     }
@@ -96,7 +98,10 @@ describe.each(folders)('models in %s', (folder) => {
         note(refused, fixture);
         return;
       }
-      const runtime = await loadProgram(JSON.parse(JSON.stringify(verdict.program)), verdict.weights);
+      const runtime = await loadProgram(
+        JSON.parse(JSON.stringify(verdict.program)),
+        verdict.weights,
+      );
       const got = await run(runtime, expected);
       for (const tensor of got) {
         const want = recorded(expected, tensor.name);
@@ -111,7 +116,8 @@ describe.each(folders)('models in %s', (folder) => {
 });
 
 afterAll(() => {
-  const line = ([model, releases]: [string, Set<string>]) => `  ${model.padEnd(24)} ${[...releases].join(' ')}`;
+  const line = ([model, releases]: [string, Set<string>]) =>
+    `  ${model.padEnd(24)} ${[...releases].join(' ')}`;
   const list = (table: Map<string, Set<string>>) => [...table].toSorted().map(line).join('\n');
   process.stdout.write(
     `scikit-learn, models the same as the library's by release${shared ? '' : ' (no shared fixtures)'}:\n${list(proven)}\n`,
@@ -130,7 +136,11 @@ describe('numbers that scikit-learn refuses', () => {
     for (const wrong of [NaN, Infinity]) {
       const data = new Float64Array(2 * width);
       data[width + 1] = wrong;
-      const bound = bindInputs(runtime, [{ name: 'X', dtype: 'FP64', shape: [2, width], data }], LIMITS);
+      const bound = bindInputs(
+        runtime,
+        [{ name: 'X', dtype: 'FP64', shape: [2, width], data }],
+        LIMITS,
+      );
       expect(() => runtime.run(bound, ['predict'])).toThrow(/in row 1, column 1 of what \w+ reads/);
     }
   });

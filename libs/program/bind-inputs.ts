@@ -223,9 +223,7 @@ function bindTable(
   const ignored = new Set(binding.ignored);
   return columns
     .filter(({ spec: column }) => !ignored.has(column.name))
-    .map(({ spec: column, tensor, at }) =>
-      convertColumn(signature, binding, column, tensor, at),
-    );
+    .map(({ spec: column, tensor, at }) => convertColumn(signature, binding, column, tensor, at));
 }
 
 /** Whether a matrix with one column is the column of the table that it is named after. */

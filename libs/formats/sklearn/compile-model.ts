@@ -29,7 +29,7 @@ export function compileModel(root: PyValue, size: number, importer: string): Ver
   const estimator = graph.compile(fitted);
   const { names, named } = columnsOf(estimator, fitted);
   const defaults = addOutputs(builder, graph, { estimator, fitted }, graph.request(names));
-  if (defaults === undefined) return fitted.unsupported("has nothing that could be served");
+  if (defaults === undefined) return fitted.unsupported('has nothing that could be served');
   const { inputs, binding } = inputsOf(graph, names, named, estimator);
   const { program, weights } = builder.finish({
     importer,
@@ -99,7 +99,8 @@ function addOutputs(
   }
   if (estimator.decisionFunction) add('decision_function', estimator.decisionFunction(request));
   if (estimator.scoreSamples) add('score_samples', estimator.scoreSamples(request));
-  if (estimator.transform) add('transform', matrixAnswer(graph, estimator.transform(request), fitted));
+  if (estimator.transform)
+    add('transform', matrixAnswer(graph, estimator.transform(request), fitted));
   const [first] = names;
   if (first === undefined) return undefined;
   if (names.includes('predict')) return ['predict'];

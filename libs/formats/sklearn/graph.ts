@@ -75,7 +75,10 @@ export class SklearnGraph {
   }
 
   /** All columns as one value FP64 `[rows, width]`, checked as scikit-learn does. */
-  matrix(table: Table, { owner, features, missing = 'refuse', narrow = false }: MatrixRules): string {
+  matrix(
+    table: Table,
+    { owner, features, missing = 'refuse', narrow = false }: MatrixRules,
+  ): string {
     if (features !== undefined && features !== table.width) {
       owner.damaged(`was fitted on ${features} columns and is given ${table.width}`);
     }
@@ -120,7 +123,7 @@ export class SklearnGraph {
   /** Some columns, in this order. */
   select(table: Table, columns: ArrayLike<number>): Table {
     const blocks: Block[] = [];
-    for (let i = 0; i < columns.length; ) {
+    for (let i = 0; i < columns.length;) {
       const { block, index } = columnOf(table, columns[i] ?? -1);
       const indices = [index];
       for (i++; i < columns.length; i++) {
@@ -154,7 +157,9 @@ export class SklearnGraph {
         return answer(this.numberLabels(index, this.weights.add('INT64', data)));
       }
       case 'BOOL':
-        return answer(this.numberLabels(index, this.weights.add('BOOL', Uint8Array.from(values, Number))));
+        return answer(
+          this.numberLabels(index, this.weights.add('BOOL', Uint8Array.from(values, Number))),
+        );
       case 'FP64':
         return answer(this.numberLabels(index, this.fp64(values.map(Number))));
     }

@@ -1,4 +1,10 @@
-import { DamagedModel, UnsupportedModel, type ModelImporter, type UploadedFile, type Verdict } from '../importer.js';
+import {
+  DamagedModel,
+  UnsupportedModel,
+  type ModelImporter,
+  type UploadedFile,
+  type Verdict,
+} from '../importer.js';
 import { readPythonFile } from '../pickle/python-file.js';
 import { compressionOf } from '../pickle/compression.js';
 import { compileModel } from './compile-model.js';

@@ -21,7 +21,8 @@ export const categories: Record<string, Kernel> = {
       const data = new Float64Array(texts.length);
       for (let row = 0; row < data.length; row++) {
         const text = texts[row] ?? null;
-        const code = text === null ? missing : typeof text === 'string' ? (codes.get(text) ?? -1) : -1;
+        const code =
+          text === null ? missing : typeof text === 'string' ? (codes.get(text) ?? -1) : -1;
         if (code < 0) refuse?.(text, row, 0);
         data[row] = code;
       }
@@ -135,7 +136,9 @@ export const categories: Record<string, Kernel> = {
   'is-null': (given) => (inputs) => {
     const { shape, data: texts } = onlyInput(inputs);
     if (!Array.isArray(texts)) return given.fail('takes BYTES');
-    return [{ dtype: 'FP64', shape, data: Float64Array.from(texts, (text) => Number(text === null)) }];
+    return [
+      { dtype: 'FP64', shape, data: Float64Array.from(texts, (text) => Number(text === null)) },
+    ];
   },
 };
 

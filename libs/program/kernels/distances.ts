@@ -31,7 +31,13 @@ export const distances: Record<string, Kernel> = {
       for (let row = 0; row < rows; row++) {
         let least = Infinity;
         for (let point = 0; point < points.count; point++) {
-          const distance = squared(source, row * points.width, points.data, point * points.width, points.width);
+          const distance = squared(
+            source,
+            row * points.width,
+            points.data,
+            point * points.width,
+            points.width,
+          );
           if (distance < least) {
             least = distance;
             data[row] = point;
@@ -62,12 +68,27 @@ export const distances: Record<string, Kernel> = {
       for (let row = 0; row < rows; row++) {
         near.clear();
         for (let point = 0; point < points.count; point++) {
-          near.offer(metric.reduced(source, row * points.width, points.data, point * points.width, points.width), point);
+          near.offer(
+            metric.reduced(
+              source,
+              row * points.width,
+              points.data,
+              point * points.width,
+              points.width,
+            ),
+            point,
+          );
         }
         weigh(near, weights, byDistance ? metric.whole : undefined);
         sum.write(near.points, weights, data, row * sum.outputs);
       }
-      return [{ dtype: 'FP64', shape: sum.outputs === 1 && !given.has('classes') ? [rows] : [rows, sum.outputs], data }];
+      return [
+        {
+          dtype: 'FP64',
+          shape: sum.outputs === 1 && !given.has('classes') ? [rows] : [rows, sum.outputs],
+          data,
+        },
+      ];
     };
   },
 };
@@ -102,7 +123,10 @@ function squared(x: Floats, from: number, y: Floats, at: number, width: number):
 }
 
 /** A metric: what orders distances, and the distance itself. */
-function metricOf(given: KernelArguments): { reduced: Distance; whole: (reduced: number) => number } {
+function metricOf(given: KernelArguments): {
+  reduced: Distance;
+  whole: (reduced: number) => number;
+} {
   const metric = given.oneOf('metric', ['euclidean', 'manhattan', 'chebyshev', 'minkowski']);
   const p = metric === 'minkowski' ? given.number('p') : 2;
   switch (metric) {

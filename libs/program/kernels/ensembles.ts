@@ -19,7 +19,8 @@ export const ensembles: Record<string, Kernel> = {
         const source = floatsOf(input.data, 'input of combine');
         if (source.length !== data.length) given.fail('inputs of several shapes');
         const weight = weights?.[number] ?? 1;
-        for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? 0) + (source[i] ?? NaN) * weight;
+        for (let i = 0; i < data.length; i++)
+          data[i] = (data[i] ?? 0) + (source[i] ?? NaN) * weight;
       }
       if (divisor !== 1) for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? NaN) / divisor;
       return [{ dtype: 'FP64', shape: first.shape, data }];
@@ -38,7 +39,8 @@ export const ensembles: Record<string, Kernel> = {
       const rows = inputs[0]?.data.length ?? 0;
       const data = new Float64Array(rows * classes);
       for (const [number, { data: index }] of inputs.entries()) {
-        if (!(index instanceof Int32Array) || index.length !== rows) return given.fail('takes INT32');
+        if (!(index instanceof Int32Array) || index.length !== rows)
+          return given.fail('takes INT32');
         const weight = weights[number] ?? 0;
         const other = others?.[number] ?? 0;
         for (let row = 0; row < rows; row++) {
@@ -141,7 +143,12 @@ export const ensembles: Record<string, Kernel> = {
     checkStarts(given, starts, x.length);
     const interpolateColumn = (column: number, at: number): number => {
       const from = starts[column] ?? 0;
-      return interpolate(x, y.subarray(from), { from, count: (starts[column + 1] ?? 0) - from }, at);
+      return interpolate(
+        x,
+        y.subarray(from),
+        { from, count: (starts[column + 1] ?? 0) - from },
+        at,
+      );
     };
     return (inputs) => {
       const input = onlyInput(inputs);

@@ -41,7 +41,8 @@ export const supportVectors: Record<string, Kernel> = {
       const source = floatsOf(input.data, 'rows');
       const data = new Float64Array(rows * pairs);
       for (let row = 0, at = 0; row < rows; row++) {
-        for (let v = 0; v < vectors; v++) values[v] = evaluate(source, row * width, support, v * width, width);
+        for (let v = 0; v < vectors; v++)
+          values[v] = evaluate(source, row * width, support, v * width, width);
         if (classes === 1) data[at++] = sum(values, 0, 0) + (intercept[0] ?? NaN);
         for (let i = 0, pair = 0; i < classes; i++) {
           for (let j = i + 1; j < classes; j++, pair++) {

@@ -216,7 +216,10 @@ export const tables: Record<string, Kernel> = {
       if (labels instanceof BigInt64Array) {
         return [{ dtype, shape, data: BigInt64Array.from(index, (i) => labels[i] ?? 0n) }];
       }
-      const numbers = labels instanceof Uint8Array ? new Uint8Array(index.length) : new Float64Array(index.length);
+      const numbers =
+        labels instanceof Uint8Array
+          ? new Uint8Array(index.length)
+          : new Float64Array(index.length);
       for (let i = 0; i < index.length; i++) numbers[i] = Number(labels[index[i] ?? 0]);
       return [{ dtype, shape, data: numbers }];
     };

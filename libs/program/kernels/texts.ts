@@ -4,7 +4,8 @@ import { floatsOf, onlyInput, type Kernel, type KernelArguments } from './kernel
 /** What Python's `\w` matches: letters, numbers and the underscore. */
 const WORDS = [/[\p{L}\p{N}_]+/gu, /[\p{L}\p{N}_]{2,}/gu] as const;
 /** What Python's `\s` matches; JavaScript's is another set. */
-const SPACE = '[\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
+const SPACE =
+  '[\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
 const SPACES = new RegExp(`${SPACE}+`, 'gu');
 const SEVERAL_SPACES = new RegExp(`${SPACE}{2,}`, 'gu');
 /** Numbers in one answer: more would be a matter of gigabytes. */
@@ -105,7 +106,8 @@ function* wordTerms(words: string[], least: number, most: number): Iterable<stri
 
 function* slices(characters: string[], least: number, most: number): Iterable<string> {
   for (let size = least; size <= Math.min(most, characters.length); size++) {
-    for (let i = 0; i + size <= characters.length; i++) yield characters.slice(i, i + size).join('');
+    for (let i = 0; i + size <= characters.length; i++)
+      yield characters.slice(i, i + size).join('');
   }
 }
 

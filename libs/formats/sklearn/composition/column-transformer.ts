@@ -41,7 +41,9 @@ function columnNames(fitted: Fitted): string[] | undefined {
   const name = fitted.named('_df_columns', '_feature_names_in');
   if (name === undefined) return undefined;
   const columns = fitted.attribute(name);
-  return itemsOf(columns)?.every((item) => typeof item === 'string') ? fitted.strings(name) : undefined;
+  return itemsOf(columns)?.every((item) => typeof item === 'string')
+    ? fitted.strings(name)
+    : undefined;
 }
 
 interface Part {

@@ -101,7 +101,9 @@ export function behind(last: Estimator, before: (input: Table) => Table): Estima
     ...(predictIndex && { predictIndex: (input: Table) => predictIndex(before(input)) }),
     ...(predictProba && { predictProba: (input: Table) => predictProba(before(input)) }),
     ...(predictProbas && { predictProbas: (input: Table) => predictProbas(before(input)) }),
-    ...(decisionFunction && { decisionFunction: (input: Table) => decisionFunction(before(input)) }),
+    ...(decisionFunction && {
+      decisionFunction: (input: Table) => decisionFunction(before(input)),
+    }),
     ...(scoreSamples && { scoreSamples: (input: Table) => scoreSamples(before(input)) }),
   };
 }
@@ -110,14 +112,15 @@ export function behind(last: Estimator, before: (input: Table) => Table): Estima
 export function weightsOf(fitted: Fitted): Map<string, number> {
   const weights = fitted.attribute('transformer_weights');
   if (!(weights instanceof PyDict)) return fitted.wrong('transformer_weights', 'a dict');
-  return new Map(
-    weights.entries.map(([name, value]) => [String(name), numberIn(value) ?? NaN]),
-  );
+  return new Map(weights.entries.map(([name, value]) => [String(name), numberIn(value) ?? NaN]));
 }
 
 export function weighted(graph: SklearnGraph, table: Table, weight: number, owner: Fitted): Table {
   const { width } = table;
   const factors = Float64Array.from({ length: width }, () => weight);
   const weights = { multiply: graph.fp64(factors) };
-  return graph.table(graph.kernel('scale-columns', [graph.unchecked(table, owner)], { weights }), width);
+  return graph.table(
+    graph.kernel('scale-columns', [graph.unchecked(table, owner)], { weights }),
+    width,
+  );
 }

@@ -87,7 +87,9 @@ function functionOf(fitted: Fitted, attribute: string): string | undefined {
   // HistGradientBoosting checks its numeric columns with a function that changes nothing.
   if (id === 'functools.partial:sklearn.utils.validation.check_array') return undefined;
   const [, name = ''] = /^numpy:(\w+)$/.exec(id) ?? [];
-  return FUNCTIONS[name] ?? fitted.unsupported(`calls ${id.slice(0, 200)}, which cannot be run here`);
+  return (
+    FUNCTIONS[name] ?? fitted.unsupported(`calls ${id.slice(0, 200)}, which cannot be run here`)
+  );
 }
 
 /** What a function is called: a global, or a ufunc of numpy, which pickles as the call of a function that finds it. */
@@ -119,10 +121,16 @@ function inverseOf(transformer: Fitted, graph: SklearnGraph): (value: string) =>
     case 'StandardScaler':
     case 'RobustScaler': {
       const center = transformer.class === 'StandardScaler' ? 'mean_' : 'center_';
-      const shifts = transformer.flagOr(transformer.class === 'StandardScaler' ? 'with_mean' : 'with_centering', true);
+      const shifts = transformer.flagOr(
+        transformer.class === 'StandardScaler' ? 'with_mean' : 'with_centering',
+        true,
+      );
       const weights = {
-        ...(!transformer.isNone('scale_') && { multiply: graph.fp64(transformer.vector('scale_')) }),
-        ...(shifts && !transformer.isNone(center) && { add: graph.fp64(transformer.vector(center)) }),
+        ...(!transformer.isNone('scale_') && {
+          multiply: graph.fp64(transformer.vector('scale_')),
+        }),
+        ...(shifts &&
+          !transformer.isNone(center) && { add: graph.fp64(transformer.vector(center)) }),
       };
       return (value) => graph.kernel('scale-columns', [value], { weights });
     }

@@ -28,8 +28,12 @@ export const committees: Record<string, CompileEstimator> = {
       }
       const indices = members.map((member) => indexIn(graph, member, classes, rows, fitted));
       // Since 1.3 the other classes lose what the chosen one wins.
-      const others = weights.map((weight) => (fitted.since(1, 3) ? (-1 / (count - 1)) * weight : 0));
-      const votes = graph.kernel('votes', indices, { attributes: { weights, others, classes: count } });
+      const others = weights.map((weight) =>
+        fitted.since(1, 3) ? (-1 / (count - 1)) * weight : 0,
+      );
+      const votes = graph.kernel('votes', indices, {
+        attributes: { weights, others, classes: count },
+      });
       return graph.kernel('divide', [votes], { attributes });
     };
     const decision = once((input) => {

@@ -19,7 +19,9 @@ export const stacks: Record<string, CompileEstimator> = {
       predictIndex,
       predict: (input) => graph.predictLabels(classes, predictIndex(input)),
       ...(predictProba && { predictProba: (input: Table) => predictProba(stacked(input)) }),
-      ...(decisionFunction && { decisionFunction: (input: Table) => decisionFunction(stacked(input)) }),
+      ...(decisionFunction && {
+        decisionFunction: (input: Table) => decisionFunction(stacked(input)),
+      }),
       transform: stacked,
     };
   },
@@ -55,7 +57,9 @@ export const stacks: Record<string, CompileEstimator> = {
       if (single) return graph.kernel('both-classes', parts);
       // Since 1.6 a row without any share stays as it is.
       const zero = fitted.since(1, 6) ? 'stay' : 'nan';
-      return graph.kernel('share-rows', [graph.kernel('join-tables', parts)], { attributes: { zero } });
+      return graph.kernel('share-rows', [graph.kernel('join-tables', parts)], {
+        attributes: { zero },
+      });
     };
     return {
       ...inputOf(fitted, members),
@@ -85,7 +89,9 @@ export const stacks: Record<string, CompileEstimator> = {
           }),
         ),
       );
-      const value = graph.kernel('pairs-to-classes', [scores, wins], { attributes: { classes: count } });
+      const value = graph.kernel('pairs-to-classes', [scores, wins], {
+        attributes: { classes: count },
+      });
       if (count > 2) return value;
       const second = graph.select(numbersTable(value, 2), [1]);
       return graph.kernel('as-vector', [graph.unchecked(second, fitted)]);
@@ -196,9 +202,15 @@ function binaryScore(graph: SklearnGraph, member: Estimator, input: Table, fitte
   return called(member, 'predict', fitted)(input).value;
 }
 
-function secondColumn(graph: SklearnGraph, member: Estimator, input: Table, fitted: Fitted): string {
+function secondColumn(
+  graph: SklearnGraph,
+  member: Estimator,
+  input: Table,
+  fitted: Fitted,
+): string {
   const value = called(member, 'predictProba', fitted)(input);
-  if (member.classes?.values.length !== 2) fitted.damaged('has a member that is not of two classes');
+  if (member.classes?.values.length !== 2)
+    fitted.damaged('has a member that is not of two classes');
   const column = graph.unchecked(graph.select(graph.table(value, 2), [1]), fitted);
   return graph.kernel('as-vector', [column]);
 }
@@ -259,6 +271,10 @@ function calibrate(graph: SklearnGraph, scores: string, calibrators: Fitted[]): 
   ]);
   const starts = [0];
   for (const { length } of xs) starts.push((starts.at(-1) ?? 0) + length);
-  const weights = { starts: graph.int32(starts), x: graph.fp64(xs.flat()), y: graph.fp64(ys.flat()) };
+  const weights = {
+    starts: graph.int32(starts),
+    x: graph.fp64(xs.flat()),
+    y: graph.fp64(ys.flat()),
+  };
   return graph.kernel('interpolate', [scores], { weights });
 }

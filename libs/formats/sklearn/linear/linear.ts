@@ -18,13 +18,13 @@ export interface LinearModel {
 export function linearModel(fitted: Fitted, graph: SklearnGraph): LinearModel {
   const coefficients = fitted.matrix('coef_');
   const { rows: outputs, columns: features } = coefficients;
-  const given = fitted.isNone('intercept_')
-    ? Float64Array.of(0)
-    : fitted.vector('intercept_');
+  const given = fitted.isNone('intercept_') ? Float64Array.of(0) : fitted.vector('intercept_');
   const intercept = given.length === 1 ? repeat(given[0] ?? 0, outputs) : given;
-  if (intercept.length !== outputs) fitted.damaged('has another number of intercepts than of outputs');
+  if (intercept.length !== outputs)
+    fitted.damaged('has another number of intercepts than of outputs');
   const declared = fitted.isNone('n_features_in_') ? features : fitted.integer('n_features_in_');
-  if (declared !== features) fitted.damaged(`has coefficients of ${features} columns, not ${declared}`);
+  if (declared !== features)
+    fitted.damaged(`has coefficients of ${features} columns, not ${declared}`);
   const array = fitted.attribute('coef_');
   const known = new Map<Table, string>();
   return {

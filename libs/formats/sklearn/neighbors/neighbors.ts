@@ -79,10 +79,14 @@ function searchOf(fitted: Fitted, graph: SklearnGraph, count: number) {
   return {
     features: columns,
     search: (input: Table, attributes: { classes?: number }, targets: Targets) =>
-      graph.kernel('nearest-neighbours', [graph.matrix(input, { owner: fitted, features: columns })], {
-        attributes: { neighbours, weights, ...metric, ...attributes },
-        weights: { points: graph.fp64(points.data, [rows, columns]), targets },
-      }),
+      graph.kernel(
+        'nearest-neighbours',
+        [graph.matrix(input, { owner: fitted, features: columns })],
+        {
+          attributes: { neighbours, weights, ...metric, ...attributes },
+          weights: { points: graph.fp64(points.data, [rows, columns]), targets },
+        },
+      ),
   };
 }
 

@@ -46,7 +46,12 @@ export const encoders: Record<string, CompileEstimator> = {
       ...namesOf(fitted),
       transform: (input) => {
         const codes = codesOf(graph, fitted, input, all, refuse);
-        return mapCodes(graph, codes, values, values.map(() => unknown));
+        return mapCodes(
+          graph,
+          codes,
+          values,
+          values.map(() => unknown),
+        );
       },
     };
   },
@@ -67,7 +72,12 @@ export const encoders: Record<string, CompileEstimator> = {
         const repeated = encodings.map((_, i) => Math.floor(i / times));
         const wide = graph.select(graph.table(codes, all.length), repeated);
         const unseen = encodings.map((_, i) => mean[i % times] ?? NaN);
-        return mapCodes(graph, graph.unchecked(wide, fitted), encodings.map((e) => [...e]), unseen);
+        return mapCodes(
+          graph,
+          graph.unchecked(wide, fitted),
+          encodings.map((e) => [...e]),
+          unseen,
+        );
       },
     };
   },
@@ -140,7 +150,7 @@ function codesOf(
   const unseen = refuse ? 'refuse' : 'pass';
   const owner = fitted.class;
   const parts: string[] = [];
-  for (let column = 0; column < all.length; ) {
+  for (let column = 0; column < all.length;) {
     const { texts, missing } = all[column] ?? { missing: -1 };
     if (texts) {
       const attributes = { categories: texts, missing, unseen, owner, column };
@@ -153,12 +163,12 @@ function codesOf(
     while (column < all.length && all[column]?.numbers) column += 1;
     const chosen = Array.from({ length: column - first }, (_, i) => first + i);
     const rows = graph.unchecked(graph.select(input, chosen), fitted);
-    parts.push(numberCodes(graph, rows, all.slice(first, column), { unseen, owner, column: first }));
+    parts.push(
+      numberCodes(graph, rows, all.slice(first, column), { unseen, owner, column: first }),
+    );
   }
   const [only] = parts;
-  return only !== undefined && parts.length === 1
-    ? only
-    : graph.kernel('join-tables', parts);
+  return only !== undefined && parts.length === 1 ? only : graph.kernel('join-tables', parts);
 }
 
 function numberCodes(
@@ -190,15 +200,14 @@ function startsOf(lists: { length: number }[]): number[] {
 /** For columns with infrequent categories: the group of each code (since 1.1). */
 function groupsOf(fitted: Fitted, all: Categories[]): (Float64Array | undefined)[] {
   if (fitted.isNone('_default_to_infrequent_mappings')) return all.map(() => undefined);
-  return fitted
-    .list('_default_to_infrequent_mappings')
-    .map((item, i) => {
-      if (item === null) return undefined;
-      const { size, missing } = all[i] ?? { size: 0, missing: -1 };
-      // OrdinalEncoder leaves a missing value out, which is always the last category.
-      const fits = item instanceof NdArray && [size, missing < 0 ? size : size - 1].includes(item.size);
-      return fits ? item.numbers() : fitted.damaged('has groups of other categories');
-    });
+  return fitted.list('_default_to_infrequent_mappings').map((item, i) => {
+    if (item === null) return undefined;
+    const { size, missing } = all[i] ?? { size: 0, missing: -1 };
+    // OrdinalEncoder leaves a missing value out, which is always the last category.
+    const fits =
+      item instanceof NdArray && [size, missing < 0 ? size : size - 1].includes(item.size);
+    return fits ? item.numbers() : fitted.damaged('has groups of other categories');
+  });
 }
 
 interface OneHotPlan {

@@ -9,7 +9,8 @@ import type { Table } from '../table.js';
 /** What fills missing values, and says where they were (sklearn/impute/_base.py, 0.22 to 1.8). */
 export const imputers: Record<string, CompileEstimator> = {
   SimpleImputer: (fitted, graph) => {
-    const statistics = itemsOf(fitted.attribute('statistics_')) ?? fitted.wrong('statistics_', 'an array');
+    const statistics =
+      itemsOf(fitted.attribute('statistics_')) ?? fitted.wrong('statistics_', 'an array');
     const common = featuresOf(fitted);
     const features = common.features ?? statistics.length;
     if (statistics.length !== features) fitted.damaged('has not a statistic for each column');
@@ -24,7 +25,12 @@ export const imputers: Record<string, CompileEstimator> = {
       features,
       transform: (input) => {
         if (input.width !== features) fitted.damaged(`is given ${input.width} columns`);
-        const filled = fill(graph, fitted, graph.select(input, kept), kept.map((c) => statistics[c] ?? null));
+        const filled = fill(
+          graph,
+          fitted,
+          graph.select(input, kept),
+          kept.map((c) => statistics[c] ?? null),
+        );
         if (!indicator) return filled;
         return graph.join([filled, indicate(graph, indicator, input)]);
       },
@@ -42,21 +48,21 @@ function isMissing(value: PyValue): boolean {
 }
 
 /** What counts as missing: NaN (also None and pandas' NA), a number or a text. */
-function missingOf(fitted: Fitted): { nan: true } | { nan: false; missing: number } | { text: string } {
+function missingOf(
+  fitted: Fitted,
+): { nan: true } | { nan: false; missing: number } | { text: string } {
   const value = fitted.attribute('missing_values');
   if (isMissing(value) || (value instanceof PyGlobal && value.name === 'NA')) return { nan: true };
   if (typeof value === 'string') return { text: value };
   const missing = numberIn(value);
-  return missing === undefined || Number.isNaN(missing)
-    ? { nan: true }
-    : { nan: false, missing };
+  return missing === undefined || Number.isNaN(missing) ? { nan: true } : { nan: false, missing };
 }
 
 /** Fills each column with its statistic: columns whose statistic is a text are texts. */
 function fill(graph: SklearnGraph, fitted: Fitted, input: Table, statistics: PyValue[]): Table {
   const missing = missingOf(fitted);
   const tables: Table[] = [];
-  for (let column = 0; column < statistics.length; ) {
+  for (let column = 0; column < statistics.length;) {
     const statistic = statistics[column];
     if (typeof statistic === 'string') {
       const attributes = {

@@ -9,33 +9,59 @@ import { pairwiseSum } from '../sums.js';
 export const selectors: Record<string, CompileEstimator> = {
   VarianceThreshold: (fitted, graph) => {
     const threshold = fitted.number('threshold');
-    return selector(fitted, graph, where(fitted.vector('variances_'), (x) => x > threshold));
+    return selector(
+      fitted,
+      graph,
+      where(fitted.vector('variances_'), (x) => x > threshold),
+    );
   },
   SelectKBest: (fitted, graph) => {
     const scores = cleanScores(fitted);
-    if (fitted.attribute('k') === 'all') return selector(fitted, graph, where(scores, () => true));
+    if (fitted.attribute('k') === 'all')
+      return selector(
+        fitted,
+        graph,
+        where(scores, () => true),
+      );
     return selector(fitted, graph, best(scores, fitted.integer('k', 0)));
   },
   SelectPercentile: (fitted, graph) => {
     const scores = cleanScores(fitted);
     const percentile = fitted.number('percentile');
-    if (percentile === 100) return selector(fitted, graph, where(scores, () => true));
+    if (percentile === 100)
+      return selector(
+        fitted,
+        graph,
+        where(scores, () => true),
+      );
     if (percentile === 0) return selector(fitted, graph, []);
     const threshold = percentileOf(scores, 100 - percentile);
     const above = where(scores, (x) => x > threshold);
     const ties = where(scores, (x) => x === threshold);
     const most = Math.floor((scores.length * percentile) / 100);
     const chosen = [...above, ...ties.slice(0, Math.max(0, most - above.length))];
-    return selector(fitted, graph, chosen.toSorted((a, b) => a - b));
+    return selector(
+      fitted,
+      graph,
+      chosen.toSorted((a, b) => a - b),
+    );
   },
   SelectFpr: (fitted, graph) => {
     const alpha = fitted.number('alpha');
-    return selector(fitted, graph, where(fitted.vector('pvalues_'), (p) => p < alpha));
+    return selector(
+      fitted,
+      graph,
+      where(fitted.vector('pvalues_'), (p) => p < alpha),
+    );
   },
   SelectFwe: (fitted, graph) => {
     const values = fitted.vector('pvalues_');
     const limit = fitted.number('alpha') / values.length;
-    return selector(fitted, graph, where(values, (p) => p < limit));
+    return selector(
+      fitted,
+      graph,
+      where(values, (p) => p < limit),
+    );
   },
   SelectFdr: (fitted, graph) => {
     const values = fitted.vector('pvalues_');
@@ -43,7 +69,11 @@ export const selectors: Record<string, CompileEstimator> = {
     const sorted = values.toSorted();
     const passed = sorted.filter((p, i) => p <= (alpha / sorted.length) * (i + 1));
     const limit = Math.max(-1, ...passed);
-    return selector(fitted, graph, where(values, (p) => p <= limit));
+    return selector(
+      fitted,
+      graph,
+      where(values, (p) => p <= limit),
+    );
   },
   RFE: eliminated,
   RFECV: eliminated,
@@ -94,11 +124,16 @@ function importancesOf(inner: Fitted): Float64Array {
 }
 
 function thresholdOf(fitted: Fitted, inner: Fitted, importances: Float64Array): number {
-  if (fitted.textOr('importance_getter', 'auto') !== 'auto' || fitted.numberOr('norm_order', 1) !== 1) {
+  if (
+    fitted.textOr('importance_getter', 'auto') !== 'auto' ||
+    fitted.numberOr('norm_order', 1) !== 1
+  ) {
     fitted.unsupported('has importances of its own');
   }
   if (fitted.isNone('threshold')) {
-    const isLasso = /Lasso/.test(inner.class) || inner.isNone('penalty') === false && inner.attribute('penalty') === 'l1';
+    const isLasso =
+      /Lasso/.test(inner.class) ||
+      (inner.isNone('penalty') === false && inner.attribute('penalty') === 'l1');
     return isLasso ? 1e-5 : meanOf(importances);
   }
   const given = fitted.attribute('threshold');
@@ -124,9 +159,7 @@ function cleanScores(fitted: Fitted): Float64Array {
 
 /** The indices of the `count` largest, of equals the last, as a stable sort has them. */
 function best(scores: Float64Array, count: number): number[] {
-  const order = [...scores.keys()].toSorted(
-    (a, b) => (scores[a] ?? 0) - (scores[b] ?? 0) || a - b,
-  );
+  const order = [...scores.keys()].toSorted((a, b) => (scores[a] ?? 0) - (scores[b] ?? 0) || a - b);
   return order.slice(Math.max(0, order.length - count)).toSorted((a, b) => a - b);
 }
 

@@ -153,7 +153,12 @@ function joinRows(parts: Matrix[], classes: number, width: number): Float64Array
   return data;
 }
 
-function scores(graph: SklearnGraph, rows: string, weights: Matrix, priors: ArrayLike<number>): string {
+function scores(
+  graph: SklearnGraph,
+  rows: string,
+  weights: Matrix,
+  priors: ArrayLike<number>,
+): string {
   const value = affine(graph, rows, weights, priors);
   return weights.rows === 1 ? graph.kernel('as-matrix', [value]) : value;
 }
@@ -192,7 +197,8 @@ function discriminants(fitted: Fitted, graph: SklearnGraph): Pick<Estimator, 'tr
   const width = Math.min(all.columns, fitted.integer('_max_components', 1, 100_000));
   const data = new Float64Array(width * all.rows);
   for (let row = 0; row < all.rows; row++) {
-    for (let k = 0; k < width; k++) data[k * all.rows + row] = all.data[row * all.columns + k] ?? NaN;
+    for (let k = 0; k < width; k++)
+      data[k * all.rows + row] = all.data[row * all.columns + k] ?? NaN;
   }
   const scalings = { rows: width, columns: all.rows, data };
   const center = solver === 'svd' ? fitted.vector('xbar_', all.rows) : undefined;

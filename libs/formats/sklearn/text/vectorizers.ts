@@ -106,7 +106,8 @@ function vocabularyOf(fitted: Fitted): string[] {
   const terms = new Map<number, string>();
   for (const [term, value] of entries) {
     const column = numberIn(value);
-    if (typeof term !== 'string' || column === undefined) return fitted.wrong('vocabulary_', 'of terms');
+    if (typeof term !== 'string' || column === undefined)
+      return fitted.wrong('vocabulary_', 'of terms');
     terms.set(column, term);
   }
   return Array.from(

@@ -28,7 +28,9 @@ export const gradientBoosting: Record<string, CompileEstimator> = {
       predictProba: (input) => {
         if (columns > 1) return graph.kernel('softmax', [raw(input)]);
         const attributes = { scale: exponential ? 2 : 1 };
-        return graph.kernel('both-classes', [graph.kernel('sigmoid', [raw(input)], { attributes })]);
+        return graph.kernel('both-classes', [
+          graph.kernel('sigmoid', [raw(input)], { attributes }),
+        ]);
       },
       decisionFunction: (input) => numbersAnswer(raw(input), columns),
     };
@@ -69,7 +71,8 @@ function read(fitted: Fitted, graph: SklearnGraph, classes: number): Boosting {
   return {
     common: { features, ...namesOf(fitted) },
     columns,
-    raw: (input) => graph.forest(graph.kernel('narrow', [graph.matrix(input, rules)]), forest).scores,
+    raw: (input) =>
+      graph.forest(graph.kernel('narrow', [graph.matrix(input, rules)]), forest).scores,
   };
 }
 

@@ -96,7 +96,11 @@ function readPredictorOf(fitted: Fitted, tree: PyValue, name: string) {
 }
 
 function featureCount(fitted: Fitted): number {
-  return fitted.integer(fitted.oneNamed('n_features_in_', '_n_features', 'n_features_'), 1, 2 ** 31);
+  return fitted.integer(
+    fitted.oneNamed('n_features_in_', '_n_features', 'n_features_'),
+    1,
+    2 ** 31,
+  );
 }
 
 /**

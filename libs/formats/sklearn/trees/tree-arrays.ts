@@ -59,7 +59,9 @@ export function readPredictor(predictor: Fitted): TreeArrays & { values: Float64
     left: integers(nodes, 'left'),
     right: integers(nodes, 'right'),
     feature: integers(nodes, 'feature_idx'),
-    threshold: nodes.field(nodes.hasField('num_threshold') ? 'num_threshold' : 'threshold').numbers(),
+    threshold: nodes
+      .field(nodes.hasField('num_threshold') ? 'num_threshold' : 'threshold')
+      .numbers(),
     isLeaf: (node) => leaf[node] === 1,
     missingLeft: bytes(nodes.field('missing_go_to_left')),
     values: nodes.field('value').numbers(),
