@@ -118,7 +118,7 @@ describe.each(folders)('models in %s', (folder) => {
 afterAll(() => {
   const line = ([model, releases]: [string, Set<string>]) =>
     `  ${model.padEnd(24)} ${[...releases].join(' ')}`;
-  const list = (table: Map<string, Set<string>>) => [...table].toSorted().map(line).join('\n');
+  const list = (table: Map<string, Set<string>>) => [...table].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(line).join('\n');
   process.stdout.write(
     `scikit-learn, models the same as the library's by release${shared ? '' : ' (no shared fixtures)'}:\n${list(proven)}\n`,
   );

@@ -56,8 +56,10 @@ async function isModel(file: UploadedFile): Promise<boolean> {
   const head = await file.read(0, HEAD_BYTES);
   if (compressionOf(head)) return COMPRESSED.test(file.path);
   const text = new TextDecoder('latin1').decode(head);
-  if (text.startsWith('PK\u0003\u0004')) return isSkops(file);
-  return /^(?:\u0080[\u0002-\u0005]|[(c])/.test(text) && /\bsklearn\./.test(text);
+  if (text.startsWith('PK')) return isSkops(file);
+  const [first = 0, protocol = 0] = head;
+  const isPickle = (first === 0x80 && protocol >= 2 && protocol <= 5) || /^[(c]/.test(text);
+  return isPickle && /\bsklearn\./.test(text);
 }
 
 /** Whether a zip has the one file that says what its other files are. */

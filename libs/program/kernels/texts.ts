@@ -84,7 +84,7 @@ function termsOf(given: KernelArguments): (text: string) => Iterable<string> {
   return (document) => {
     let text = lower ? document.toLowerCase() : document;
     if (accents !== 'keep') text = withoutAccents(text, accents === 'ascii');
-    if (analyzer === 'char') return slices([...text.replace(SEVERAL_SPACES, ' ')], least, most);
+    if (analyzer === 'char') return slices(Array.from(text.replace(SEVERAL_SPACES, ' ')), least, most);
     if (analyzer === 'char_wb') return withinWords(text, least, most);
     const words = (text.match(pattern) ?? []).filter((word) => !stop.has(word));
     return wordTerms(words, least, most);
@@ -94,7 +94,7 @@ function termsOf(given: KernelArguments): (text: string) => Iterable<string> {
 /** scikit-learn takes the marks off the decomposed text, or with `ascii` everything that is not ASCII. */
 function withoutAccents(text: string, ascii: boolean): string {
   const decomposed = text.normalize('NFKD');
-  return decomposed.replace(ascii ? /[^\u0000-\u007f]/gu : /\p{M}/gu, '');
+  return decomposed.replace(ascii ? /\P{ASCII}/gu : /\p{M}/gu, '');
 }
 
 function* wordTerms(words: string[], least: number, most: number): Iterable<string> {
@@ -115,7 +115,7 @@ function* slices(characters: string[], least: number, most: number): Iterable<st
 function* withinWords(text: string, least: number, most: number): Iterable<string> {
   for (const word of text.split(SPACES)) {
     if (word === '') continue;
-    const characters = [' ', ...word, ' '];
+    const characters = Array.from(` ${word} `);
     for (let size = least; size <= most; size++) {
       if (size >= characters.length) {
         yield characters.join('');

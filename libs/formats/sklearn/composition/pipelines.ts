@@ -112,7 +112,10 @@ export function behind(last: Estimator, before: (input: Table) => Table): Estima
 export function weightsOf(fitted: Fitted): Map<string, number> {
   const weights = fitted.attribute('transformer_weights');
   if (!(weights instanceof PyDict)) return fitted.wrong('transformer_weights', 'a dict');
-  return new Map(weights.entries.map(([name, value]) => [String(name), numberIn(value) ?? NaN]));
+  return new Map(weights.entries.map(([name, value]) => [
+      typeof name === 'string' ? name : '',
+      numberIn(value) ?? NaN,
+    ]));
 }
 
 export function weighted(graph: SklearnGraph, table: Table, weight: number, owner: Fitted): Table {

@@ -103,7 +103,7 @@ function idOf(value: PyValue): string {
   const [first] = value.args.items;
   if (value.class.name === '_ufunc_reconstruct') {
     const [, name] = value.args.items;
-    return `numpy:${String(name)}`;
+    return typeof name === 'string' ? `numpy:${name}` : 'a function';
   }
   if (value.class.id === 'functools.partial' && first instanceof PyGlobal) {
     return `${value.class.id}:${first.id}`;

@@ -13,7 +13,7 @@ export interface TreesGiven {
   inputDtype: 'FP32' | 'FP64';
   base?: ArrayLike<number>;
   /** Writes the numbers of a leaf to `target` from `at` on. */
-  leaf(tree: number, node: number, target: Float64Array, at: number): void;
+  leaf: (tree: number, node: number, target: Float64Array, at: number) => void;
 }
 
 const MOST_NODES = 2 ** 26;
