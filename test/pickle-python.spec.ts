@@ -78,7 +78,8 @@ function describeValue(value: PyValue): Described {
   if (value instanceof Uint8Array) return ['bytes', Buffer.from(value).toString('hex')];
   if (value instanceof PyTuple) return ['tuple', value.items.map(describeValue)];
   if (Array.isArray(value)) return ['list', value.map(describeValue)];
-  if (value instanceof PySet) return [value.frozen ? 'frozenset' : 'set', value.items.map(Number).toSorted((a, b) => a - b)];
+  if (value instanceof PySet)
+    return [value.frozen ? 'frozenset' : 'set', value.items.map(Number).toSorted((a, b) => a - b)];
   if (value instanceof PyDict)
     return ['dict', value.entries.map(([key, item]) => [key, describeValue(item)])];
   throw new Error(`unexpected ${value.constructor.name}`);
@@ -87,7 +88,8 @@ function describeValue(value: PyValue): Described {
 /** The reader keeps no difference between bytes and bytearray, dict and OrderedDict. */
 function expected([kind, content]: Described): Described {
   if (kind === 'bytearray') return ['bytes', content];
-  if (kind === 'set' || kind === 'frozenset') return [kind, (content as number[]).toSorted((a, b) => a - b)];
+  if (kind === 'set' || kind === 'frozenset')
+    return [kind, (content as number[]).toSorted((a, b) => a - b)];
   if (kind === 'list' || kind === 'tuple') return [kind, (content as Described[]).map(expected)];
   if (kind === 'dict' || kind === 'ordered') {
     return ['dict', (content as [string, Described][]).map(([key, item]) => [key, expected(item)])];

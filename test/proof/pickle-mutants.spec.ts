@@ -46,13 +46,14 @@ it(
 );
 
 function mutate(bytes: Uint8Array, chance: Seeded): Uint8Array {
-  let mutant = bytes.slice();
+  let mutant: Uint8Array = new Uint8Array(bytes);
   for (let i = chance.int(1, 5); i > 0; i--) {
     const at = chance.int(0, mutant.length);
     const way = chance.next();
     if (way < 0.1) mutant = mutant.slice(0, at + 1);
     else if (way < 0.2) mutant = without(mutant, at, chance.int(1, 9));
-    else mutant[at] = way < 0.4 ? chance.pick([0, 0x7f, 0x80, 0xff, 0x2e, 0x28]) : chance.int(0, 256);
+    else
+      mutant[at] = way < 0.4 ? chance.pick([0, 0x7f, 0x80, 0xff, 0x2e, 0x28]) : chance.int(0, 256);
   }
   return mutant;
 }
