@@ -239,15 +239,17 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const folder = await mkdtemp(join(this.temporary, 'compile-'));
     try {
       const files = await this.fetchFiles(version, folder);
-      const scanned = this.scan(version, files);
-      const result = await compile({
-        files,
-        format: version.format,
-        signature: version.signature,
-        inputExample: version.inputExample,
-        outputFolder: join(folder, 'program'),
-        stop: this.stopping.signal,
-      }).finally(() => scanned);
+      const [result] = await Promise.all([
+        compile({
+          files,
+          format: version.format,
+          signature: version.signature,
+          inputExample: version.inputExample,
+          outputFolder: join(folder, 'program'),
+          stop: this.stopping.signal,
+        }),
+        this.scan(version, files),
+      ]);
       const program = result.state === 'servable' ? await this.store(version, result) : null;
       return {
         state: result.state,

@@ -79,7 +79,12 @@ export function inflateZFile(bytes: Uint8Array): Uint8Array {
 }
 
 function isTooLong(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    error.code === 'ERR_BUFFER_TOO_LARGE'
+  );
 }
 
 function tooLong(compression: Compression, most: number): string {
@@ -123,7 +128,7 @@ function lzma(bytes: Uint8Array, most: number): Uint8Array {
   }
   const length = view.getBigInt64(5, true);
   if (length > BigInt(most)) throw new DamagedModel(tooLong('lzma', most));
-  const known = bytes.slice();
+  const known = new Uint8Array(bytes);
   if (length < 0n) new DataView(known.buffer).setBigInt64(5, BigInt(most + 1), true);
   const out = decompressLzma(known);
   if (out.length > most) throw new DamagedModel(tooLong('lzma', most));

@@ -62,7 +62,7 @@ export function utf8Text(bytes: Uint8Array): string {
 
 /** A copy in the other byte order. */
 export function swapped(bytes: Uint8Array, elementBytes: number): Uint8Array {
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes);
   for (let at = 0; at < copy.length; at += elementBytes) {
     copy.subarray(at, at + elementBytes).reverse();
   }

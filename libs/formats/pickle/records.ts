@@ -264,7 +264,7 @@ export class NdArray {
   private nativeBytes(elementBytes: number): Uint8Array {
     let bytes = this.orderedBytes();
     if (this.dtype.bigEndian && elementBytes > 1) bytes = swapped(bytes, elementBytes);
-    return bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
+    return bytes.byteOffset % elementBytes === 0 ? bytes : new Uint8Array(bytes);
   }
 
   private orderedBytes(): Uint8Array {
