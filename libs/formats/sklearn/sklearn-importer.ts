@@ -59,7 +59,7 @@ async function isModel(file: UploadedFile): Promise<boolean> {
   if (text.startsWith('PK')) return isSkops(file);
   const [first = 0, protocol = 0] = head;
   const isPickle = (first === 0x80 && protocol >= 2 && protocol <= 5) || /^[(c]/.test(text);
-  return isPickle && /\bsklearn\./.test(text);
+  return isPickle && /sklearn\./.test(text);
 }
 
 /** Whether a zip has the one file that says what its other files are. */
