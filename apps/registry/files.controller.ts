@@ -25,7 +25,10 @@ export class FilesController {
   ) {}
 
   @Get('files')
-  @ApiOperation({ summary: 'The manifest: paths, digests and sizes.' })
+  @ApiOperation({
+    summary:
+      'The manifest: paths, digests, sizes, and what loading each pickle in Python would bring in.',
+  })
   @ApiOkResponse({ type: ManifestDto })
   async listFiles(
     @Asker() context: RequestContext,
@@ -33,7 +36,12 @@ export class FilesController {
     @Param('version') version: string,
   ): Promise<ManifestDto> {
     const { digest, size, files } = await this.versions.get(context, model, version);
-    return { digest, size, files };
+    const scans = await this.versions.scans(digest);
+    const scanned = files?.map((file) => {
+      const scan = scans.get(file.path);
+      return scan ? { ...file, scan } : file;
+    });
+    return { digest, size, files: scanned ?? null };
   }
 
   @Get('files/*path')

@@ -6,12 +6,22 @@ export class ScanDto {
   @ApiProperty({ enum: ['safe', 'code', 'unreadable'] })
   verdict: string;
 
-  @ApiProperty({ type: [String] })
+  @ApiProperty({
+    type: [String],
+    description: 'Classes and functions that it names beyond what is known to be safe.',
+  })
   names: string[];
+
+  @ApiProperty({ required: false, description: 'Why it, or a part of it, cannot be read.' })
+  reason?: string;
 }
 
 export class ManifestFileDto extends SizedFileDto {
-  @ApiProperty({ required: false })
+  @ApiProperty({
+    required: false,
+    description:
+      'Of files with a pickle in them: what loading it in Python would do. It is there when the version is no longer pending.',
+  })
   scan?: ScanDto;
 }
 

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { lstat, open, writeFile, type FileHandle } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize } from 'node:v8';
 import {
@@ -33,6 +32,7 @@ import {
 } from './importer.js';
 import { importers } from './importers.js';
 import { nodeOnnxBackend } from './node-onnx.js';
+import { openFile } from './open-file.js';
 
 endWithParent();
 const channel = openChannel();
@@ -219,34 +219,4 @@ function outputsFor(runtime: Runtime, wanted: Tensor[]): string[] {
   const known = new Set(runtime.signature.outputs.map(({ name }) => name));
   const names = wanted.map(({ name }) => (known.has(name) ? name : name.replace(/\.\d+$/, '')));
   return bindOutputs(runtime, [...new Set(names)]);
-}
-
-async function openFile({ path, file }: CompileRequest['files'][number]): Promise<UploadedFile> {
-  const found = await lstat(file);
-  // A symbolic link is never one of our blobs.
-  if (!found.isFile()) throw new DamagedModel(`${path} is not a regular file.`);
-  const { size } = found;
-  return {
-    path,
-    size,
-    async read(offset = 0, length = size) {
-      const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-      try {
-        return await readFrom(handle, offset, Math.max(0, Math.min(length, size - offset)));
-      } finally {
-        await handle.close();
-      }
-    },
-  };
-}
-
-async function readFrom(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-    if (bytesRead === 0) throw new Error('A file became shorter while it was read.');
-    done += bytesRead;
-  }
-  return bytes;
 }

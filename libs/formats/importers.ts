@@ -1,6 +1,7 @@
 import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
+import { sklearnImporter } from './sklearn/sklearn-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 
 /** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
@@ -8,6 +9,7 @@ export const importers: readonly ModelImporter[] = [
   xgboostImporter,
   lightgbmImporter,
   onnxImporter,
+  sklearnImporter,
 ];
 
 /** `format@version` of the importers that may compile a version: those of its format, or all where it names none. */

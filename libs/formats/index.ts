@@ -5,3 +5,4 @@ export * from './importer.js';
 export { importerOf, importers } from './importers.js';
 export { nodeOnnxBackend } from './node-onnx.js';
 export { onnxImporter } from './onnx/onnx-importer.js';
+export { isNamedAsPickle, type Scan, scanFiles, type ScanLimits, SCANNER } from './scanner.js';

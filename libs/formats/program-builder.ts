@@ -21,6 +21,7 @@ export interface ProgramFacts {
 export class ProgramBuilder {
   readonly weights = new WeightsWriter();
   private readonly nodes: ProgramNode[] = [];
+  private readonly first: ProgramNode[] = [];
   private readonly outputs: { spec: TensorSpec; value: string }[] = [];
   private count = 0;
 
@@ -33,6 +34,16 @@ export class ProgramBuilder {
     const value = this.newValue();
     this.nodes.push({ kind: 'kernel', kernel, inputs, outputs: [value], ...given });
     return value;
+  }
+
+  /** Adds a kernel node in front of all others, for a value whose name ({@link newValue}) they have used already. */
+  ahead(
+    kernel: string,
+    inputs: string[],
+    value: string,
+    given: Pick<KernelNode, 'attributes' | 'weights'> = {},
+  ): void {
+    this.first.push({ kind: 'kernel', kernel, inputs, outputs: [value], ...given });
   }
 
   /** Adds a forest and answers the names of its sums and of the leaves. */
@@ -71,14 +82,15 @@ export class ProgramBuilder {
       signature: { inputs, outputs: this.outputs.map(({ spec }) => spec), defaultOutputs },
       binding,
       rowwise: true,
-      nodes: this.nodes.map((node) => renamed(node, names)),
+      nodes: [...this.first, ...this.nodes].map((node) => renamed(node, names)),
       weights: { size: weights.byteLength },
       files: [],
     };
     return { program, weights };
   }
 
-  private newValue(): string {
+  /** A name that no value has yet. */
+  newValue(): string {
     this.count += 1;
     return `value/${this.count}`;
   }

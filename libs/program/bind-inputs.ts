@@ -219,11 +219,11 @@ function bindTable(
     refuse(0, 'shape', rank, signature);
   }
   const columns = bindColumns(signature, tensors, limits);
-  return matrix
-    ? [joinColumns(signature, binding, matrix, columns)]
-    : columns.map(({ spec: column, tensor, at }) =>
-        convertColumn(signature, binding, column, tensor, at),
-      );
+  if (matrix) return [joinColumns(signature, binding, matrix, columns)];
+  const ignored = new Set(binding.ignored);
+  return columns
+    .filter(({ spec: column }) => !ignored.has(column.name))
+    .map(({ spec: column, tensor, at }) => convertColumn(signature, binding, column, tensor, at));
 }
 
 /** Whether a matrix with one column is the column of the table that it is named after. */
@@ -259,10 +259,11 @@ function bindColumns(signature: Signature, tensors: Tensor[], limits: BindLimits
   const places = new Map<string, number>();
   for (const [i, { name }] of tensors.entries()) if (!places.has(name)) places.set(name, i);
   let rows: number | undefined;
-  const bound = signature.inputs.map((spec): BoundColumn => {
+  const bound = signature.inputs.flatMap((spec): BoundColumn[] => {
     const at = places.get(spec.name);
     const tensor = at === undefined ? undefined : tensors[at];
     if (at === undefined || !tensor) {
+      if (spec.optional) return [];
       return refuse(undefined, '', `Input "${spec.name}" is missing.`, signature);
     }
     const [length = 0, ...rest] = tensor.shape;
@@ -281,7 +282,7 @@ function bindColumns(signature: Signature, tensors: Tensor[], limits: BindLimits
       refuse(at, 'shape', message, signature);
     }
     rows = length;
-    return { spec, tensor, at };
+    return [{ spec, tensor, at }];
   });
   checkAllUsed(tensors, new Set(bound.map(({ at }) => at)), signature);
   return bound;

@@ -109,6 +109,7 @@ function parseBinding(at: JsonReader): Binding {
   if (at.field('kind').oneOf(['tensors', 'table']) === 'tensors') return { kind: 'tensors' };
   const matrix = at.field('matrix');
   const finite = at.field('finite');
+  const ignored = at.field('ignored');
   return {
     kind: 'table',
     ...(matrix.present && {
@@ -118,6 +119,9 @@ function parseBinding(at: JsonReader): Binding {
       },
     }),
     ...(finite.present && { finite: finite.boolean() }),
+    ...(ignored.present && {
+      ignored: ignored.array(MOST.columns).map((name) => name.string()),
+    }),
   };
 }
 

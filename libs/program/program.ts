@@ -48,6 +48,8 @@ export interface TableBinding {
   matrix?: { dtype: 'FP32' | 'FP64'; columns: number };
   /** Infinite numbers (after the cast to the input's dtype) are refused, as the model's library does. */
   finite?: boolean;
+  /** Names of optional columns that the graph does not read: a request may send them, of whatever type. Not with `matrix`. */
+  ignored?: string[];
 }
 
 /** What the names of columns begin with inside the graph, where an output might have the name of a column. */

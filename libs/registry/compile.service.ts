@@ -25,6 +25,7 @@ import {
 } from './compile-queue.js';
 import { updateDeployment } from './deployments.js';
 import { recordEvent } from './events.js';
+import { scanNewFiles } from './file-scans.js';
 import type { InputExample } from './version-view.js';
 import { Notifications } from './notifications.js';
 
@@ -238,14 +239,17 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const folder = await mkdtemp(join(this.temporary, 'compile-'));
     try {
       const files = await this.fetchFiles(version, folder);
-      const result = await compile({
-        files,
-        format: version.format,
-        signature: version.signature,
-        inputExample: version.inputExample,
-        outputFolder: join(folder, 'program'),
-        stop: this.stopping.signal,
-      });
+      const [result] = await Promise.all([
+        compile({
+          files,
+          format: version.format,
+          signature: version.signature,
+          inputExample: version.inputExample,
+          outputFolder: join(folder, 'program'),
+          stop: this.stopping.signal,
+        }),
+        this.scan(version, files),
+      ]);
       const program = result.state === 'servable' ? await this.store(version, result) : null;
       return {
         state: result.state,
@@ -259,6 +263,27 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       };
     } finally {
       await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Says of every file what loading it in Python would bring in; a fault of the scan is no fault of the version. */
+  private async scan(
+    { model, version, files: entries }: VersionToCompile,
+    files: { path: string; file: string }[],
+  ): Promise<void> {
+    const digests = new Map(entries?.map(({ path, digest }) => [path, digest]));
+    const toScan = files.flatMap(({ path, file }) => {
+      const digest = digests.get(path);
+      return digest === undefined ? [] : [{ path, file, digest }];
+    });
+    try {
+      await scanNewFiles(this.dataSource, toScan, this.stopping.signal);
+    } catch (error) {
+      if (!this.stopping.signal.aborted)
+        this.logger.error(
+          { model, version, err: error },
+          'the files of a version were not scanned',
+        );
     }
   }
 

@@ -1,4 +1,5 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { Scan } from '#formats';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /** One line of a manifest: path → blob. Manifests are stored once, by the digest of their canonical form. */
 @Entity()
@@ -9,12 +10,14 @@ export class ManifestFile {
   @PrimaryColumn('text')
   path: string;
 
+  @Index()
   @Column('text')
   digest: string;
 
   @Column('bigint')
   size: number;
 
+  /** See file-scans.ts; null: not scanned yet. */
   @Column('jsonb', { nullable: true })
-  scan: { verdict: 'safe' | 'code' | 'unreadable'; names: string[] } | null;
+  scan: (Partial<Scan> & { scanner: number }) | null;
 }

@@ -3,12 +3,14 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { HotPool, inTransaction } from '#database';
 import { BlobService } from '#artifacts';
+import type { Scan } from '#formats';
 import { DomainError, type RequestContext, writeJson, channels } from '#platform';
 import type { Signature } from '#program';
 import { type ListRequest, listRows, type Page } from '#search';
 import { updateDeployment } from './deployments.js';
 import { checkEtag } from './etag.js';
 import { recordEvent } from './events.js';
+import { scansOf } from './file-scans.js';
 import { once } from './idempotency.js';
 import { type NewLineage, writeLineage } from './lineage.js';
 import { checkManifest, type ManifestEntry, manifestDigest, type SizedEntry } from './manifest.js';
@@ -77,6 +79,11 @@ export class VersionsService {
     );
     if (!repeated) this.created++;
     return this.get(context, model, String(number));
+  }
+
+  /** What the scanner found in the files of a manifest, by path; nothing for files without a pickle, or not scanned yet. */
+  async scans(manifestDigest: string | null): Promise<Map<string, Scan>> {
+    return manifestDigest === null ? new Map() : scansOf(this.dataSource, manifestDigest);
   }
 
   async get(context: RequestContext, model: string, version: string): Promise<VersionView> {

@@ -140,7 +140,8 @@ export interface ManifestFile {
   path: string;
   digest: string;
   size: number;
-  scan?: { verdict: 'safe' | 'code' | 'unreadable'; names: string[] };
+  /** Of files with a pickle in them: what loading them in Python would bring in. `names`: what is not known to be safe. */
+  scan?: { verdict: 'safe' | 'code' | 'unreadable'; names: string[]; reason?: string };
 }
 
 export interface Manifest {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Model, ModelVersion, TensorSpec, Transition } from '#sdk';
+import type { Manifest, ManifestFile, Model, ModelVersion, TensorSpec, Transition } from '#sdk';
 import {
   bytesText,
   pairsText,
@@ -14,6 +14,8 @@ import type { Session } from '../session.js';
 import { withServer } from '../session.js';
 
 const HISTORY = 10;
+/** Of what a file needs, in a line. */
+const NAMES = 5;
 
 export function addShow(program: Command): void {
   program
@@ -27,8 +29,8 @@ export function addShow(program: Command): void {
         async (session) => {
           if (version === undefined) return showModel(session, name);
           const found = await session.slipway.version(name, version);
-          if (session.json) printJson(found);
-          else showVersion(found);
+          if (session.json) return printJson(found);
+          showVersion(found, await session.slipway.files(name, String(found.version)));
         },
         (error) => {
           if (error.status !== 404) return undefined;
@@ -97,7 +99,7 @@ function transitionRow({ at, actor, reason, ...transition }: Transition): string
   ];
 }
 
-function showVersion(version: ModelVersion): void {
+function showVersion(version: ModelVersion, manifest: Manifest): void {
   const { serving, signature, lineage } = version;
   const verdict = serving.reason ? `${serving.state}: ${serving.reason}` : serving.state;
   const datasets = lineage.datasets?.map(({ name, source }) =>
@@ -119,10 +121,21 @@ function showVersion(version: ModelVersion): void {
     run: lineage.run,
     'trained on': datasets?.join('\n'),
     'derives from': lineage.parents?.map((parent) => `${parent.model}/${parent.version}`).join(' '),
-    files: version.files?.map(({ path, size }) => `${path}  ${bytesText(size)}`).join('\n'),
+    files: manifest.files?.map(fileText).join('\n'),
     digest: version.digest,
     created: `${timeText(version.createdAt)} by ${version.createdBy}`,
   });
+}
+
+/** With what loading it in Python would bring in, where there is a pickle in the file. */
+function fileText({ path, size, scan }: ManifestFile): string {
+  const text = `${path}  ${bytesText(size)}`;
+  if (!scan) return text;
+  const { verdict, names, reason } = scan;
+  const shown = names.slice(0, NAMES).join(', ');
+  const more = names.length > NAMES ? ` and ${names.length - NAMES} more` : '';
+  if (verdict === 'code') return `${text}  pickle: needs code: ${shown}${more}`;
+  return `${text}  pickle: ${verdict}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 function specText({ name, dtype, shape }: TensorSpec): string {

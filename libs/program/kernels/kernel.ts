@@ -44,6 +44,16 @@ export class KernelArguments {
       : this.fail(`attribute ${name} must be an integer from ${least} to ${most}`);
   }
 
+  flag(name: string): boolean {
+    const value = this.node.attributes?.[name];
+    return typeof value === 'boolean' ? value : this.fail(`attribute ${name} must be a boolean`);
+  }
+
+  int32(name: string): Int32Array {
+    const { data } = this.weight(name, ['INT32'], 1);
+    return data instanceof Int32Array ? data : this.fail(`weight ${name} must be INT32`);
+  }
+
   text(name: string): string {
     const value = this.node.attributes?.[name];
     return typeof value === 'string' ? value : this.fail(`attribute ${name} must be a string`);

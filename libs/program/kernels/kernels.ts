@@ -1,11 +1,35 @@
+import { categories } from './categories.js';
 import { columns } from './columns.js';
+import { distances } from './distances.js';
+import { distributions } from './distributions.js';
+import { ensembles } from './ensembles.js';
 import type { Kernel } from './kernel.js';
+import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
+import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
+import { supportVectors } from './support-vectors.js';
+import { tables } from './tables.js';
+import { texts } from './texts.js';
 import { trees } from './trees.js';
 
 /** Every kernel by the name that programs use. A name never changes its meaning: a better rule gets a new name. */
 export const kernels: ReadonlyMap<string, Kernel> = new Map(
-  Object.entries({ ...links, ...linear, ...shapes, ...columns, ...trees }),
+  Object.entries({
+    ...links,
+    ...linear,
+    ...shapes,
+    ...columns,
+    ...tables,
+    ...numbers,
+    ...categories,
+    ...ensembles,
+    ...distances,
+    ...distributions,
+    ...texts,
+    ...supportVectors,
+    ...likelihoods,
+    ...trees,
+  }),
 );

@@ -19,17 +19,12 @@ export const linear: Record<string, Kernel> = {
       const source = floatsOf(input.data, 'input of affine');
       const narrow = source instanceof Float32Array;
       const data = narrow ? new Float32Array(rows * outputs) : new Float64Array(rows * outputs);
+      const add = narrow || skip ? addProducts : addWideProducts;
       for (let row = 0; row < rows; row++) {
         for (let output = 0; output < outputs; output++) {
-          let sum = intercept[output] ?? 0;
-          for (let column = 0; column < width; column++) {
-            const x = source[row * width + column] ?? 0;
-            if (skip && Number.isNaN(x)) continue;
-            const product = x * (coefficients.data[column * outputs + output] ?? 0);
-            sum = narrow ? Math.fround(sum + Math.fround(product)) : sum + product;
-          }
-          data[row * outputs + output] = sum;
+          data[row * outputs + output] = intercept[output] ?? 0;
         }
+        add(source, row * width, width, coefficients.data, data, row * outputs, outputs, skip);
       }
       return [{ dtype: input.dtype, shape: outputs === 1 ? [rows] : [rows, outputs], data }];
     };
@@ -61,3 +56,54 @@ export const linear: Record<string, Kernel> = {
     };
   },
 };
+
+type Floats = Float32Array | Float64Array;
+
+/** Adds a row's products to its sums, column by column, each rounded to the dtype of the sums; `skip` leaves out NaN. */
+function addProducts(
+  source: Floats,
+  from: number,
+  width: number,
+  coefficients: Floats,
+  sums: Floats,
+  to: number,
+  outputs: number,
+  skip: boolean,
+): void {
+  const narrow = sums instanceof Float32Array;
+  for (let column = 0; column < width; column++) {
+    const x = source[from + column] ?? 0;
+    if (skip && Number.isNaN(x)) continue;
+    for (let output = 0; output < outputs; output++) {
+      const product = x * (coefficients[column * outputs + output] ?? 0);
+      sums[to + output] = (sums[to + output] ?? 0) + (narrow ? Math.fround(product) : product);
+    }
+  }
+}
+
+/** The same in float64, without a question in the loop. */
+function addWideProducts(
+  source: Floats,
+  from: number,
+  width: number,
+  coefficients: Floats,
+  sums: Floats,
+  to: number,
+  outputs: number,
+): void {
+  if (outputs === 1) {
+    let sum = sums[to] ?? 0;
+    for (let column = 0; column < width; column++) {
+      sum += (source[from + column] ?? 0) * (coefficients[column] ?? 0);
+    }
+    sums[to] = sum;
+    return;
+  }
+  for (let column = 0; column < width; column++) {
+    const x = source[from + column] ?? 0;
+    const start = column * outputs;
+    for (let output = 0; output < outputs; output++) {
+      sums[to + output] = (sums[to + output] ?? 0) + x * (coefficients[start + output] ?? 0);
+    }
+  }
+}

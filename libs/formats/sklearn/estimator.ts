@@ -1,0 +1,45 @@
+import type { DType } from '#program';
+import type { Fitted } from './fitted.js';
+import type { SklearnGraph } from './graph.js';
+import type { Labels } from './labels.js';
+import type { Table } from './table.js';
+
+/**
+ * What a fitted object can do. Each method adds nodes to the graph when it is called, so that what nobody asks for is not
+ * there; a method is absent where scikit-learn has none.
+ */
+export interface Estimator {
+  /** `n_features_in_`; absent where the object does not know. */
+  readonly features?: number;
+  /** `feature_names_in_` */
+  readonly names?: string[];
+  /** Of a classifier with one output. */
+  readonly classes?: Labels;
+  /** It reads one column of texts. */
+  readonly readsTexts?: true;
+  transform?: (input: Table) => Table;
+  /** Labels of a classifier; FP64 `[rows]` or `[rows, outputs]` of a regressor. */
+  predict?: (input: Table) => Answer;
+  /** The index of the predicted class, INT32 `[rows]`; every classifier with `classes` has it. */
+  predictIndex?: (input: Table) => string;
+  /** FP64 `[rows, classes]`; several where there are several outputs. */
+  predictProba?: (input: Table) => string;
+  predictProbas?: (input: Table) => Answer[];
+  decisionFunction?: (input: Table) => Answer;
+  scoreSamples?: (input: Table) => Answer;
+}
+
+/** A value of the graph that can be an output; −1 stands for the rows. */
+export interface Answer {
+  value: string;
+  dtype: DType;
+  shape: number[];
+}
+
+/** Reads one fitted object; throws UnsupportedModel and DamagedModel. */
+export type CompileEstimator = (fitted: Fitted, graph: SklearnGraph) => Estimator;
+
+/** FP64 `[rows]` for one column, else `[rows, columns]`. */
+export function numbersAnswer(value: string, columns = 1): Answer {
+  return { value, dtype: 'FP64', shape: columns === 1 ? [-1] : [-1, columns] };
+}

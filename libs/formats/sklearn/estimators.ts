@@ -1,0 +1,58 @@
+import { clusters } from './clusters/clusters.js';
+import { columnTransformer } from './composition/column-transformer.js';
+import { pipelines } from './composition/pipelines.js';
+import { wrappers } from './composition/wrappers.js';
+import { committees } from './ensembles/committees.js';
+import { stacks } from './ensembles/stacks.js';
+import type { CompileEstimator } from './estimator.js';
+import type { Fitted } from './fitted.js';
+import { linearClassifiers } from './linear/linear-classifiers.js';
+import { linearRegressors } from './linear/linear-regressors.js';
+import { neighbors } from './neighbors/neighbors.js';
+import { perceptrons } from './neural/perceptrons.js';
+import { distributions } from './preprocessing/distributions.js';
+import { encoders } from './preprocessing/encoders.js';
+import { imputers } from './preprocessing/imputers.js';
+import { scalers } from './preprocessing/scalers.js';
+import { selectors } from './preprocessing/selectors.js';
+import { bayes } from './probabilistic/bayes.js';
+import { supportVectorMachines } from './svm/support-vectors.js';
+import { vectorizers } from './text/vectorizers.js';
+import { forests } from './trees/forests.js';
+import { gradientBoosting } from './trees/gradient-boosting.js';
+import { histGradientBoosting } from './trees/hist-gradient-boosting.js';
+import { isolationForest } from './trees/isolation-forest.js';
+
+/** Every class of scikit-learn that is supported, by its name: modules were renamed more than once. */
+const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
+  Object.entries({
+    ...forests,
+    ...gradientBoosting,
+    ...histGradientBoosting,
+    ...pipelines,
+    ...columnTransformer,
+    ...wrappers,
+    ...scalers,
+    ...encoders,
+    ...imputers,
+    ...selectors,
+    ...linearClassifiers,
+    ...linearRegressors,
+    ...supportVectorMachines,
+    ...neighbors,
+    ...bayes,
+    ...perceptrons,
+    ...clusters,
+    ...committees,
+    ...stacks,
+    ...distributions,
+    ...vectorizers,
+    ...isolationForest,
+  }),
+);
+
+/** What reads a fitted object; throws UnsupportedModel that names the class where nothing does. */
+export function compilerOf(fitted: Fitted): CompileEstimator {
+  const known = fitted.module.startsWith('sklearn.') ? estimators.get(fitted.class) : undefined;
+  return known ?? fitted.unsupported(`is not supported: nothing here reads ${fitted.id}`);
+}

@@ -1,0 +1,118 @@
+import type { CompileEstimator, Estimator } from '../estimator.js';
+import { numbersAnswer } from '../estimator.js';
+import { exactExp, exactLog } from './exact-log.js';
+import { namesOf } from '../features.js';
+import type { Fitted } from '../fitted.js';
+import type { SklearnGraph } from '../graph.js';
+import { pairwiseSum } from '../sums.js';
+import type { Table } from '../table.js';
+import { NdArray } from '../../pickle/records.js';
+import { packTrees } from './pack-trees.js';
+import { readTree, type SklearnTree } from './tree-arrays.js';
+
+/** Gradient boosting (sklearn/ensemble/_gb.py, 0.22 to 1.8). */
+export const gradientBoosting: Record<string, CompileEstimator> = {
+  GradientBoostingClassifier: (fitted, graph) => {
+    const classes = fitted.labels('classes_');
+    const { common, raw, columns } = read(fitted, graph, classes.values.length);
+    const exponential = fitted.textOr('loss', 'log_loss') === 'exponential';
+    // Until 1.3 the classes of the log loss were those of the higher probability: the first, where both are one half.
+    const orEqual = exponential || fitted.since(1, 4);
+    const predictIndex = (input: Table) =>
+      columns === 1 ? graph.above(raw(input), 0, orEqual) : graph.largest(raw(input));
+    return {
+      ...common,
+      classes,
+      predictIndex,
+      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      predictProba: (input) => {
+        if (columns > 1) return graph.kernel('softmax', [raw(input)]);
+        const attributes = { scale: exponential ? 2 : 1 };
+        return graph.kernel('both-classes', [
+          graph.kernel('sigmoid', [raw(input)], { attributes }),
+        ]);
+      },
+      decisionFunction: (input) => numbersAnswer(raw(input), columns),
+    };
+  },
+
+  GradientBoostingRegressor: (fitted, graph) => {
+    const { common, raw } = read(fitted, graph, 0);
+    return { ...common, predict: (input) => numbersAnswer(raw(input)) };
+  },
+};
+
+/** Boosted trees as the graph has them. */
+export interface Boosting {
+  common: Pick<Estimator, 'features' | 'names'>;
+  columns: number;
+  /** The raw predictions of a table. */
+  raw: (input: Table) => string;
+}
+
+function read(fitted: Fitted, graph: SklearnGraph, classes: number): Boosting {
+  const { trees, columns } = readStages(fitted);
+  const expected = classes > 2 ? classes : 1;
+  if (columns !== expected) fitted.damaged(`has ${columns} trees a stage and not ${expected}`);
+  const features = trees[0]?.features ?? 0;
+  const rate = fitted.number('learning_rate');
+  const forest = packTrees(trees, graph.weights, {
+    name: fitted.path,
+    features,
+    columns,
+    treeColumns: trees.map((_, i) => i % columns),
+    inputDtype: 'FP32',
+    base: baseOf(fitted, columns),
+    leaf: (tree, node, target, at) => {
+      target[at] = rate * (trees[tree]?.values[node] ?? NaN);
+    },
+  });
+  const rules = { owner: fitted, features, narrow: true };
+  return {
+    common: { features, ...namesOf(fitted) },
+    columns,
+    raw: (input) =>
+      graph.forest(graph.kernel('narrow', [graph.matrix(input, rules)]), forest).scores,
+  };
+}
+
+/** `estimators_` is an array of trees `[stages, columns]`. */
+function readStages(fitted: Fitted): { trees: SklearnTree[]; columns: number } {
+  const stages = fitted.attribute('estimators_');
+  if (!(stages instanceof NdArray)) return fitted.damaged('has no array of trees');
+  const [count = 0, columns = 1] = stages.shape;
+  if (count < 1 || columns < 1) fitted.damaged('has no trees');
+  const trees = fitted.fittedList('estimators_').map((owner) => {
+    owner.budget.countEstimator();
+    const tree = readTree(owner.fitted('tree_'));
+    return tree.stride === 1 ? tree : owner.damaged('has several numbers a leaf');
+  });
+  return { trees, columns };
+}
+
+/** float32's epsilon, by which prior probabilities stay away from 0 and 1. */
+const EPSILON = 2 ** -23;
+
+/** What the sums begin with: the raw prediction of `init_`. */
+function baseOf(fitted: Fitted, columns: number): number[] {
+  if (fitted.attribute('init_') === 'zero') return Array.from({ length: columns }, () => 0);
+  const init = fitted.fitted('init_');
+  if (init.class === 'DummyRegressor') {
+    return [...init.vector(init.oneNamed('constant_', 'constant'), 1)];
+  }
+  if (init.class !== 'DummyClassifier' || init.text('strategy') !== 'prior') {
+    return fitted.unsupported(`has init=${init.class}, which is not supported`);
+  }
+  const priors = init.vector('class_prior_', Math.max(2, columns));
+  const clipped = Array.from(priors, (p) => Math.min(Math.max(p, EPSILON), 1 - EPSILON));
+  if (columns === 1) {
+    const positive = clipped[1] ?? 0.5;
+    const logit = exactLog(positive / (1 - positive));
+    return [fitted.textOr('loss', 'log_loss') === 'exponential' ? 0.5 * logit : logit];
+  }
+  const logs = clipped.map(exactLog);
+  if (!fitted.since(1, 4)) return logs;
+  // MultinomialLogit of sklearn/_loss/link.py: log(p / the geometric mean of p).
+  const mean = exactExp(pairwiseSum(logs, 0, columns) / columns);
+  return clipped.map((p) => exactLog(p / mean));
+}
