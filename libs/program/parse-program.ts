@@ -110,6 +110,7 @@ function parseBinding(at: JsonReader): Binding {
   if (at.field('kind').oneOf(['tensors', 'table']) === 'tensors') return { kind: 'tensors' };
   const matrix = at.field('matrix');
   const finite = at.field('finite');
+  const integers = at.field('integersAsTexts');
   return {
     kind: 'table',
     ...(matrix.present && {
@@ -119,6 +120,7 @@ function parseBinding(at: JsonReader): Binding {
       },
     }),
     ...(finite.present && { finite: finite.boolean() }),
+    ...(integers.present && { integersAsTexts: integers.boolean() }),
   };
 }
 

@@ -48,6 +48,8 @@ export interface TableBinding {
   matrix?: { dtype: 'FP32' | 'FP64'; columns: number };
   /** Infinite numbers (after the cast to the input's dtype) are refused, as the model's library does. */
   finite?: boolean;
+  /** Integers are taken for columns of BYTES, as the texts of their decimal digits. */
+  integersAsTexts?: boolean;
 }
 
 /** What the names of columns begin with inside the graph, where an output might have the name of a column. */
