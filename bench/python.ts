@@ -6,6 +6,20 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, '.cache', 'bench-python');
+/** CatBoost has a folder of its own: it needs much that the others do not. */
+const CATBOOST = {
+  folder: join(ROOT, '.cache', 'bench-catboost'),
+  packages: [
+    'catboost==1.2.10',
+    'graphviz==0.21',
+    'numpy==2.4.6',
+    'pandas==3.1.1',
+    'python-dateutil==4.0.0',
+    'scipy==1.17.1',
+    'six==1.17.0',
+  ],
+  imports: 'import catboost',
+};
 /** The versions that made the golden outputs of the tests. */
 const PACKAGES = [
   'xgboost==3.2.0',
@@ -15,37 +29,39 @@ const PACKAGES = [
   'narwhals==2.29.0',
 ];
 
+const TREES = { folder: FOLDER, packages: PACKAGES, imports: 'import xgboost, lightgbm' };
+
 /** The versions of some of the packages that {@link benchPython} installs. */
 export function packagesOf(...names: string[]): Record<string, string> {
-  const versions = PACKAGES.map((pin) => pin.split('=='));
+  const versions = [...PACKAGES, ...CATBOOST.packages].map((pin) => pin.split('=='));
   return Object.fromEntries(
     names.map((name) => [name, versions.find(([known]) => known === name)?.[1] ?? '?']),
   );
 }
 
 /**
- * A Python with the tree libraries, in `.cache`, made at the first call.
+ * A Python with the tree libraries, or with CatBoost, in `.cache`, made at the first call.
  * @returns its path; or why there is none, for the report of what was left out
  */
-export function benchPython(): { python: string } | { reason: string } {
-  const python = join(FOLDER, 'bin', 'python');
-  const works = () =>
-    spawnSync(python, ['-c', 'import xgboost, lightgbm'], { stdio: 'ignore' }).status === 0;
+export function benchPython(kind: 'trees' | 'catboost' = 'trees'): { python: string } | { reason: string } {
+  const { folder, packages, imports } = kind === 'catboost' ? CATBOOST : TREES;
+  const python = join(folder, 'bin', 'python');
+  const works = () => spawnSync(python, ['-c', imports], { stdio: 'ignore' }).status === 0;
   if (existsSync(python) && works()) return { python };
-  rmSync(FOLDER, { recursive: true, force: true });
-  process.stderr.write(`Installing ${PACKAGES.join(', ')} in ${FOLDER}\n`);
+  rmSync(folder, { recursive: true, force: true });
+  process.stderr.write(`Installing ${packages.join(', ')} in ${folder}\n`);
   // Complete or not at all: a folder that was begun is made anew.
   const steps = [
-    ['python3', '-m', 'venv', FOLDER],
+    ['python3', '-m', 'venv', folder],
     // Without what they need for graphics processors.
-    [python, '-m', 'pip', 'install', '--quiet', '--no-deps', ...PACKAGES],
+    [python, '-m', 'pip', 'install', '--quiet', '--no-deps', ...packages],
   ];
   for (const [command = '', ...args] of steps) {
     const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8' });
     if (status === 0) continue;
     const reason = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';
-    if (existsSync(FOLDER)) renameSync(FOLDER, `${FOLDER}.failed`);
-    rmSync(`${FOLDER}.failed`, { recursive: true, force: true });
+    if (existsSync(folder)) renameSync(folder, `${folder}.failed`);
+    rmSync(`${folder}.failed`, { recursive: true, force: true });
     return { reason: `${command} ${args.slice(0, 3).join(' ')}: ${reason}` };
   }
   return works() ? { python } : { reason: 'the installed libraries cannot be imported' };

@@ -15,6 +15,11 @@ export class Part {
     throw new DamagedModel(`${this.path}: ${message}`);
   }
 
+  /** Another value that stands at this place, such as a text that is a document itself. */
+  as(value: unknown): Part {
+    return new Part(value, this.path);
+  }
+
   has(name: string): boolean {
     return isObject(this.value) && Object.hasOwn(this.value, name);
   }

@@ -1,3 +1,4 @@
+import { catboostImporter } from './catboost/catboost-importer.js';
 import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
@@ -8,6 +9,7 @@ import { xgboostImporter } from './xgboost/xgboost-importer.js';
 export const importers: readonly ModelImporter[] = [
   xgboostImporter,
   lightgbmImporter,
+  catboostImporter,
   onnxImporter,
   sklearnImporter,
 ];

@@ -3,6 +3,7 @@ import {
   type Binding,
   type Forest,
   type KernelNode,
+  type ObliviousForest,
   type Program,
   type ProgramNode,
   type TensorSpec,
@@ -54,6 +55,14 @@ export class ProgramBuilder {
     return { scores, leaf };
   }
 
+  /** Adds oblivious trees and answers the names of their sums and of the leaves. */
+  oblivious(rows: string, forest: ObliviousForest): { scores: string; leaf: string } {
+    const scores = this.newValue();
+    const leaf = this.newValue();
+    this.nodes.push({ kind: 'oblivious', inputs: [rows], outputs: [scores, leaf], forest });
+    return { scores, leaf };
+  }
+
   /** Makes a value an output of the program. */
   output(spec: TensorSpec, value: string): void {
     this.outputs.push({ spec, value });
@@ -101,7 +110,8 @@ function renamed(node: ProgramNode, names: Map<string, string>): ProgramNode {
   switch (node.kind) {
     case 'kernel':
       return { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
-    case 'forest': {
+    case 'forest':
+    case 'oblivious': {
       const [rows] = node.inputs;
       const [scores, leaf] = node.outputs;
       return { ...node, inputs: [rename(rows)], outputs: [rename(scores), rename(leaf)] };

@@ -1,7 +1,7 @@
 import { fromBfloat16, fromFloat16, holdsDType } from './dtype.js';
 import { ProgramError } from './program-error.js';
 import type { Program, TableBinding } from './program.js';
-import type { Signature, Tensor, TensorSpec } from './tensor.js';
+import type { DType, Signature, Tensor, TensorSpec } from './tensor.js';
 
 /** What of a program (or of a loaded one) says how requests are bound to it. */
 export type Bindable = Pick<Program, 'signature' | 'binding'>;
@@ -305,6 +305,17 @@ function joinColumns(
   return { name: 'X', dtype, shape: [rows, columns], data };
 }
 
+const INTEGERS: ReadonlySet<DType> = new Set<DType>([
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+]);
+
 /** A column as the graph takes it: one dimension, and the dtype of the signature. */
 function convertColumn(
   signature: Signature,
@@ -319,8 +330,12 @@ function convertColumn(
     if (binding.finite) checkFinite(data, at, name, 1);
     return { name, dtype, shape, data };
   }
+  if (dtype === 'BYTES' && binding.integersAsTexts && INTEGERS.has(tensor.dtype)) {
+    return { name, dtype, shape, data: Array.from(tensor.data, String) };
+  }
   if (tensor.dtype !== dtype) {
-    refuse(at, 'datatype', `"${name}" is ${tensor.dtype} and must be ${dtype}.`, signature);
+    const must = binding.integersAsTexts && dtype === 'BYTES' ? `${dtype} or integers` : dtype;
+    refuse(at, 'datatype', `"${name}" is ${tensor.dtype} and must be ${must}.`, signature);
   }
   return { name, dtype, shape, data: tensor.data };
 }

@@ -13,6 +13,9 @@ export interface LoadedForest {
   run(rows: Value, wanted: WantedOutputs): Value[];
 }
 
+/** What of a forest its answers depend on. */
+type ForestShape = Pick<Forest, 'features' | 'columns' | 'trees' | 'inputDtype' | 'sumDtype'>;
+
 export interface WantedOutputs {
   scores: boolean;
   leaf: boolean;
@@ -53,11 +56,12 @@ function kernelModule(): Promise<WebAssembly.Module> {
   return compiling;
 }
 
-class WasmForest implements LoadedForest {
+/** Trees in a memory that a kernel reads, whatever the kernel: rows go through it block by block. */
+export class WasmForest implements LoadedForest {
   readonly bytes: number;
 
   constructor(
-    private readonly forest: Forest,
+    private readonly forest: ForestShape,
     private readonly packed: PackedForest,
     private readonly kernel: (count: number, wanted: number) => void,
   ) {

@@ -6,6 +6,7 @@ import type {
   Forest,
   ForestWeights,
   KernelNode,
+  ObliviousForest,
   Program,
   ProgramFile,
   ProgramNode,
@@ -110,6 +111,7 @@ function parseBinding(at: JsonReader): Binding {
   const matrix = at.field('matrix');
   const finite = at.field('finite');
   const ignored = at.field('ignored');
+  const integers = at.field('integersAsTexts');
   return {
     kind: 'table',
     ...(matrix.present && {
@@ -122,6 +124,7 @@ function parseBinding(at: JsonReader): Binding {
     ...(ignored.present && {
       ignored: ignored.array(MOST.columns).map((name) => name.string()),
     }),
+    ...(integers.present && { integersAsTexts: integers.boolean() }),
   };
 }
 
@@ -143,7 +146,7 @@ function checkMatrix({ binding, signature }: Program, root: JsonReader): void {
 }
 
 function parseNode(at: JsonReader, size: number): ProgramNode {
-  switch (at.field('kind').oneOf(['kernel', 'forest', 'onnx'])) {
+  switch (at.field('kind').oneOf(['kernel', 'forest', 'oblivious', 'onnx'])) {
     case 'kernel':
       return parseKernelNode(at, size);
     case 'forest':
@@ -152,6 +155,13 @@ function parseNode(at: JsonReader, size: number): ProgramNode {
         inputs: [only(at.field('inputs'), 1)[0] ?? ''],
         outputs: pair(at.field('outputs')),
         forest: parseForest(at.field('forest'), size),
+      };
+    case 'oblivious':
+      return {
+        kind: 'oblivious',
+        inputs: [only(at.field('inputs'), 1)[0] ?? ''],
+        outputs: pair(at.field('outputs')),
+        forest: parseOblivious(at.field('forest'), size),
       };
     case 'onnx':
       return {
@@ -238,11 +248,30 @@ function parseForest(at: JsonReader, size: number): Forest {
   };
 }
 
-function parseForestWeights(at: JsonReader, size: number): ForestWeights {
-  const weight = (name: keyof ForestWeights, ...dtypes: DType[]) => {
-    const ref = parseWeight(at.field(name), size);
-    return dtypes.includes(ref.dtype) ? ref : at.field(name).fail(`must be ${dtypes.join(' or ')}`);
+function parseOblivious(at: JsonReader, size: number): ObliviousForest {
+  const weights = at.field('weights');
+  return {
+    features: at.field('features').integer(0, MOST.columns),
+    trees: at.field('trees').integer(0, MOST.trees),
+    columns: at.field('columns').integer(1, MOST.columns),
+    weights: {
+      starts: parseTyped(weights.field('starts'), size, ['INT32']),
+      features: parseTyped(weights.field('features'), size, ['INT32']),
+      borders: parseTyped(weights.field('borders'), size, ['FP32']),
+      missingGreatest: parseTyped(weights.field('missingGreatest'), size, ['UINT8']),
+      values: parseTyped(weights.field('values'), size, ['FP64']),
+    },
   };
+}
+
+function parseTyped(at: JsonReader, size: number, dtypes: DType[]): WeightRef {
+  const ref = parseWeight(at, size);
+  return dtypes.includes(ref.dtype) ? ref : at.fail(`must be ${dtypes.join(' or ')}`);
+}
+
+function parseForestWeights(at: JsonReader, size: number): ForestWeights {
+  const weight = (name: keyof ForestWeights, ...dtypes: DType[]) =>
+    parseTyped(at.field(name), size, dtypes);
   const optional = (name: keyof ForestWeights, ...dtypes: DType[]) =>
     at.field(name).present ? { [name]: weight(name, ...dtypes) } : {};
   return {

@@ -50,12 +50,14 @@ export interface TableBinding {
   finite?: boolean;
   /** Names of optional columns that the graph does not read: a request may send them, of whatever type. Not with `matrix`. */
   ignored?: string[];
+  /** Integers are taken for columns of BYTES, as the texts of their decimal digits. */
+  integersAsTexts?: boolean;
 }
 
 /** What the names of columns begin with inside the graph, where an output might have the name of a column. */
 export const COLUMN_PREFIX = 'column/';
 
-export type ProgramNode = KernelNode | ForestNode | OnnxNode;
+export type ProgramNode = KernelNode | ForestNode | ObliviousNode | OnnxNode;
 
 /** One of the kernels of this library, by name. */
 export interface KernelNode {
@@ -151,6 +153,42 @@ export interface ForestWeights {
   setStarts?: WeightRef;
   /** UINT32: bit `c & 31` of word `c >> 5` of a set says whether category `c` is in it (then the node goes left). */
   setWords?: WeightRef;
+}
+
+/** Oblivious (symmetric) trees: all nodes of a level ask the same, so that a leaf's number is the bits of the answers. */
+export interface ObliviousNode {
+  kind: 'oblivious';
+  /** A matrix `[rows, features]` of FP32. */
+  inputs: [rows: string];
+  /**
+   * The sums FP64: `[rows]` where there is one column, else `[rows, columns]`; and for each tree the number of the leaf that
+   * was reached, INT32 `[rows, trees]`. `""` is an output that nothing needs.
+   */
+  outputs: [scores: string, leaf: string];
+  forest: ObliviousForest;
+}
+
+/**
+ * Oblivious trees as data. Split i of a tree sets bit i of the leaf's number where `value > border`. Sums start at 0, and
+ * leaves are added in the order of the trees, in float64.
+ */
+export interface ObliviousForest {
+  features: number;
+  trees: number;
+  /** Columns of the sums: numbers a leaf. */
+  columns: number;
+  weights: {
+    /** INT32 `[trees + 1]`: where the splits of each tree begin; a tree has 16 at most. */
+    starts: WeightRef;
+    /** INT32 `[splits]`: the feature that is tested. */
+    features: WeightRef;
+    /** FP32 `[splits]`. */
+    borders: WeightRef;
+    /** UINT8 `[features]`: 1 where a missing value (NaN) is greater than every border, else it is greater than none. */
+    missingGreatest: WeightRef;
+    /** FP64 `[leaves, columns]`: those of the first tree, 2 to the number of its splits, then those of the next. */
+    values: WeightRef;
+  };
 }
 
 /** Bits of {@link ForestWeights.flags}. */

@@ -1,6 +1,7 @@
 import { kernels } from './kernels/kernels.js';
 import { KernelArguments, type Value } from './kernels/kernel.js';
 import { loadForest } from './forest.js';
+import { loadOblivious } from './oblivious.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
 import { parseProgram } from './parse-program.js';
 import { ProgramError } from './program-error.js';
@@ -9,6 +10,7 @@ import {
   type Binding,
   type ForestNode,
   type KernelNode,
+  type ObliviousNode,
   type OnnxNode,
   type Program,
 } from './program.js';
@@ -137,6 +139,7 @@ async function loadNode(node: Program['nodes'][number], context: LoadContext): P
     case 'kernel':
       return loadKernel(node, context);
     case 'forest':
+    case 'oblivious':
       return loadForestNode(node, context);
     case 'onnx':
       return loadOnnx(node, context);
@@ -171,11 +174,15 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
   };
 }
 
-async function loadForestNode(node: ForestNode, context: LoadContext): Promise<Step> {
-  const forest = await loadForest(node.forest, context.reader, {
-    pointer: context.pointer,
-    withLeaves: node.outputs[1] !== '',
-  });
+async function loadForestNode(
+  node: ForestNode | ObliviousNode,
+  context: LoadContext,
+): Promise<Step> {
+  const options = { pointer: context.pointer, withLeaves: node.outputs[1] !== '' };
+  const forest =
+    node.kind === 'forest'
+      ? await loadForest(node.forest, context.reader, options)
+      : await loadOblivious(node.forest, context.reader, options);
   return {
     ...ports(node.inputs, node.outputs, context),
     bytes: forest.bytes,

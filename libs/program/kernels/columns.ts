@@ -46,6 +46,20 @@ export const columns: Record<string, Kernel> = {
     };
   },
 
+  /** One column of a matrix, as `[rows]`: attribute `column` is the index. */
+  'take-column': (given) => {
+    const column = given.integer('column', 0, Number.MAX_SAFE_INTEGER);
+    return (inputs) => {
+      const input = onlyInput(inputs);
+      const [rows = 0, width = 0] = input.shape;
+      if (column >= width) given.fail(`there is no column ${column}`);
+      const source = floatsOf(input.data, 'input of take-column');
+      const data = source instanceof Float32Array ? new Float32Array(rows) : new Float64Array(rows);
+      for (let row = 0; row < rows; row++) data[row] = source[row * width + column] ?? NaN;
+      return [{ dtype: input.dtype, shape: [rows], data }];
+    };
+  },
+
   /** Columns `[rows]` of one floating-point dtype as one matrix `[rows, columns]`. */
   'join-columns': (given) => (inputs) => {
     const [first] = inputs;

@@ -5,7 +5,7 @@ const PARTS = 128;
 const BITS = 160n;
 
 /** 2^(i / 128) as nearest float64, and how much of it that leaves out, relative to it. */
-const { powers, rests } = makeTables();
+const { powers, rests } = rootsOfTwo(PARTS);
 
 /** Added and taken off again, it rounds a float64 to an integer, ties to even. */
 const ROUNDER = 1.5 * 2 ** 52;
@@ -38,14 +38,17 @@ export function exp64(x: number): number {
   return power + power * sum;
 }
 
-/** Computes the powers with 160 binary places, so that they do not depend on an engine's `Math.pow`. */
-function makeTables(): { powers: Float64Array; rests: Float64Array } {
-  const powers = new Float64Array(PARTS);
-  const rests = new Float64Array(PARTS);
+/**
+ * 2^(i / parts), `parts` a power of 2, as nearest float64, and how much of it that leaves out, relative to it. Computed with
+ * 160 binary places, so that they do not depend on an engine's `Math.pow`.
+ */
+export function rootsOfTwo(count: number): { powers: Float64Array; rests: Float64Array } {
+  const powers = new Float64Array(count);
+  const rests = new Float64Array(count);
   let root = 2n << BITS;
-  for (let parts = 1; parts < PARTS; parts *= 2) root = squareRoot(root << BITS);
+  for (let parts = 1; parts < count; parts *= 2) root = squareRoot(root << BITS);
   let power = 1n << BITS;
-  for (let i = 0; i < PARTS; i++) {
+  for (let i = 0; i < count; i++) {
     const nearest = Number(power) / 2 ** Number(BITS);
     powers[i] = nearest;
     // A float64 from 1 to 2 has 52 binary places.

@@ -1,4 +1,5 @@
 import { categories } from './categories.js';
+import { categoryStatistics } from './category-statistics.js';
 import { columns } from './columns.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
@@ -24,6 +25,7 @@ export const kernels: ReadonlyMap<string, Kernel> = new Map(
     ...tables,
     ...numbers,
     ...categories,
+    ...categoryStatistics,
     ...ensembles,
     ...distances,
     ...distributions,

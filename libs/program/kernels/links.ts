@@ -1,5 +1,6 @@
 import { exp32 } from './exp32.js';
 import { exp64 } from './exp64.js';
+import { fmathExp } from './fmath-exp.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
 
 /**
@@ -21,6 +22,32 @@ export const links: Record<string, Kernel> = {
   },
 
   exp: () => each(exp64, exp32),
+
+  /** e^sx of FP64 as CatBoost computes it ({@link fmathExp}): attribute `scale` = s, by default 1. */
+  'fmath-exp': (given) => {
+    const scale = given.has('scale') ? given.number('scale') : 1;
+    return (inputs) => {
+      const { shape, data } = onlyInput(inputs);
+      const source = floatsOf(data, 'input of fmath-exp');
+      return [
+        { dtype: 'FP64', shape, data: Float64Array.from(source, (x) => fmathExp(scale * x)) },
+      ];
+    };
+  },
+
+  /** x · scale + bias of FP64: attribute `scale`, weight `bias` a column. */
+  'scale-and-bias': (given) => {
+    const scale = given.number('scale');
+    const bias = given.floats('bias', 1).data;
+    return (inputs) => {
+      const { shape, data } = onlyInput(inputs);
+      const source = floatsOf(data, 'input of scale-and-bias');
+      const { columns } = tableShape({ dtype: 'FP64', shape, data });
+      if (columns !== bias.length) given.fail('weight bias must have a number for each column');
+      const answer = Float64Array.from(source, (x, i) => x * scale + (bias[i % columns] ?? 0));
+      return [{ dtype: 'FP64', shape, data: answer }];
+    };
+  },
 
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
   'log1p-exp': () =>
@@ -46,19 +73,30 @@ export const links: Record<string, Kernel> = {
   },
 
   /** Softmax of each row; the largest value is taken off first, sums run from the first column to the last. */
-  softmax: () => (inputs) => {
-    const input = onlyInput(inputs);
-    const { rows, columns } = tableShape(input);
-    const source = floatsOf(input.data, 'input of softmax');
-    const data = like(source);
-    const exponentials = new Float64Array(columns);
-    const softmaxRow = source instanceof Float32Array ? softmaxRow32 : softmaxRow64;
-    for (let row = 0; row < rows; row++) softmaxRow(source, data, row * columns, exponentials);
-    return [{ dtype: input.dtype, shape: input.shape, data }];
-  },
+  softmax: () => (inputs) => softmax(inputs, softmaxRow32, softmaxRow64(exp64)),
+
+  /** Softmax of FP64 as CatBoost computes it, with {@link fmathExp}. */
+  'fmath-softmax': () => (inputs) => softmax(inputs, softmaxRow32, softmaxRow64(fmathExp)),
 };
 
 type Floats = Float32Array | Float64Array;
+type SoftmaxRow = (
+  source: Floats,
+  target: Floats,
+  start: number,
+  exponentials: Float64Array,
+) => void;
+
+function softmax(inputs: Value[], narrow: SoftmaxRow, wide: SoftmaxRow): Value[] {
+  const input = onlyInput(inputs);
+  const { rows, columns } = tableShape(input);
+  const source = floatsOf(input.data, 'input of softmax');
+  const data = like(source);
+  const exponentials = new Float64Array(columns);
+  const softmaxRow = source instanceof Float32Array ? narrow : wide;
+  for (let row = 0; row < rows; row++) softmaxRow(source, data, row * columns, exponentials);
+  return [{ dtype: input.dtype, shape: input.shape, data }];
+}
 
 /** XGBoost's: exponentials in float32, their sum in float64, then rounded. */
 function softmaxRow32(
@@ -79,21 +117,18 @@ function softmaxRow32(
   for (let i = 0; i < length; i++) target[start + i] = (exponentials[i] ?? 0) / divisor;
 }
 
-function softmaxRow64(
-  source: Floats,
-  target: Floats,
-  start: number,
-  exponentials: Float64Array,
-): void {
-  const { length } = exponentials;
-  const largest = largestOf(source, start, length);
-  let sum = 0;
-  for (let i = 0; i < length; i++) {
-    const exponential = exp64((source[start + i] ?? 0) - largest);
-    exponentials[i] = exponential;
-    sum += exponential;
-  }
-  for (let i = 0; i < length; i++) target[start + i] = (exponentials[i] ?? 0) / sum;
+function softmaxRow64(exp: (x: number) => number): SoftmaxRow {
+  return (source, target, start, exponentials) => {
+    const { length } = exponentials;
+    const largest = largestOf(source, start, length);
+    let sum = 0;
+    for (let i = 0; i < length; i++) {
+      const exponential = exp((source[start + i] ?? 0) - largest);
+      exponentials[i] = exponential;
+      sum += exponential;
+    }
+    for (let i = 0; i < length; i++) target[start + i] = (exponentials[i] ?? 0) / sum;
+  };
 }
 
 function largestOf(source: Floats, start: number, length: number): number {

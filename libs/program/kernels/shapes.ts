@@ -46,6 +46,26 @@ export const shapes: Record<string, Kernel> = {
     };
   },
 
+  /** The label of each class: numbers of classes `[rows]` choose among the attribute `labels`, as the attribute `dtype`. */
+  'class-labels': (given) => {
+    const dtype = given.oneOf('dtype', ['BYTES', 'INT64', 'FP64']);
+    const texts = dtype === 'BYTES' ? given.strings('labels') : [];
+    const numbers = dtype === 'BYTES' ? [] : given.numbers('labels');
+    const count = texts.length + numbers.length;
+    return (inputs) => {
+      const { shape, data: source } = onlyInput(inputs);
+      const classes = Array.from(source, (item: unknown) => {
+        const number = Number(item);
+        return number >= 0 && number < count ? number : given.fail(`there is no class ${number}`);
+      });
+      if (dtype === 'BYTES') return [{ dtype, shape, data: classes.map((c) => texts[c] ?? '') }];
+      const labels = classes.map((c) => numbers[c] ?? 0);
+      const data =
+        dtype === 'INT64' ? BigInt64Array.from(labels, BigInt) : Float64Array.from(labels);
+      return [{ dtype, shape, data }];
+    };
+  },
+
   /** Probabilities of both classes from that of the second: `[rows]` → `[rows, 2]`. */
   'both-classes': () => (inputs) => {
     const input = onlyInput(inputs);
