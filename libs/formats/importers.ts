@@ -2,11 +2,13 @@ import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
+import { ydfImporter } from './ydf/ydf-importer.js';
 
 /** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
 export const importers: readonly ModelImporter[] = [
   xgboostImporter,
   lightgbmImporter,
+  ydfImporter,
   onnxImporter,
 ];
 

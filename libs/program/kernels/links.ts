@@ -45,6 +45,14 @@ export const links: Record<string, Kernel> = {
     );
   },
 
+  /** Numbers below the attribute `least` become it, those above `most` that; NaN stays. */
+  clip: (given) => {
+    const least = given.number('least');
+    const most = given.number('most');
+    const clip = (x: number) => (x < least ? least : x > most ? most : x);
+    return each(clip, clip);
+  },
+
   /** Softmax of each row; the largest value is taken off first, sums run from the first column to the last. */
   softmax: () => (inputs) => {
     const input = onlyInput(inputs);
@@ -55,6 +63,27 @@ export const links: Record<string, Kernel> = {
     const softmaxRow = source instanceof Float32Array ? softmaxRow32 : softmaxRow64;
     for (let row = 0; row < rows; row++) softmaxRow(source, data, row * columns, exponentials);
     return [{ dtype: input.dtype, shape: input.shape, data }];
+  },
+
+  /**
+   * Shares of the exponentials in each row of FP32, as YDF computes them: without taking off the largest, the sum from the
+   * first column to the last, then times its reciprocal.
+   */
+  'exp-shares': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of exp-shares');
+    const data = new Float32Array(source.length);
+    for (let start = 0; start < rows * columns; start += columns) {
+      let sum = 0;
+      for (let i = start; i < start + columns; i++) {
+        data[i] = exp32(source[i] ?? 0);
+        sum = Math.fround(sum + (data[i] ?? 0));
+      }
+      const factor = Math.fround(1 / sum);
+      for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? 0) * factor;
+    }
+    return [{ dtype: 'FP32', shape: input.shape, data }];
   },
 };
 
