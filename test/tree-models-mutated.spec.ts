@@ -12,6 +12,8 @@ const folder = join(import.meta.dirname, '..', '..', 'test', 'fixtures', 'trees'
 const MODELS: [format: string, path: string][] = [
   ['xgboost', 'xgboost/1.7.6/dart_multi.model'],
   ['xgboost', 'xgboost/1.3.3/gblinear.model'],
+  ['treelite', 'treelite/4.8.1/sk_rf.treelite'],
+  ['treelite', 'treelite/4.8.1/xgb_categorical.treelite'],
   ['ydf', 'ydf/0.16.1/cart'],
   ['ydf', 'ydf/0.16.1/gbt_poisson'],
 ];

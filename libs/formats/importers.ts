@@ -1,6 +1,7 @@
 import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
+import { treeliteImporter } from './treelite/treelite-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 import { ydfImporter } from './ydf/ydf-importer.js';
 
@@ -8,6 +9,7 @@ import { ydfImporter } from './ydf/ydf-importer.js';
 export const importers: readonly ModelImporter[] = [
   xgboostImporter,
   lightgbmImporter,
+  treeliteImporter,
   ydfImporter,
   onnxImporter,
 ];

@@ -66,6 +66,31 @@ export const links: Record<string, Kernel> = {
   },
 
   /**
+   * Softmax of each row of FP64 as GTIL of Treelite computes it: the largest value, the exponentials and their sum are rounded
+   * to float32, the quotients are not.
+   */
+  'softmax-narrow': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of softmax-narrow');
+    const data = new Float64Array(source.length);
+    for (let start = 0; start < rows * columns; start += columns) {
+      let largest = Math.fround(source[start] ?? 0);
+      for (let i = start + 1; i < start + columns; i++) {
+        if ((source[i] ?? 0) > largest) largest = Math.fround(source[i] ?? 0);
+      }
+      let sum = 0;
+      for (let i = start; i < start + columns; i++) {
+        data[i] = Math.fround(exp64((source[i] ?? 0) - largest));
+        sum += data[i] ?? 0;
+      }
+      const divisor = Math.fround(sum);
+      for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? 0) / divisor;
+    }
+    return [{ dtype: 'FP64', shape: input.shape, data }];
+  },
+
+  /**
    * Shares of the exponentials in each row of FP32, as YDF computes them: without taking off the largest, the sum from the
    * first column to the last, then times its reciprocal.
    */
