@@ -24,7 +24,7 @@ async function compile(
 const PER_MODEL = 6;
 
 describe.each(['xgboost', 'lightgbm'])('%s, damaged', (format) => {
-  const fixtures = treeFixtures(format, ['.json', '.ubj', '.txt']);
+  const fixtures = treeFixtures(format, ['.json', '.ubj', '.txt', '.model']);
 
   it.each(fixtures.map((fixture) => [fixture.name, fixture.file] as const))(
     '%s cut off anywhere is no model',

@@ -3,13 +3,17 @@ import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
 import { sklearnImporter } from './sklearn/sklearn-importer.js';
+import { treeliteImporter } from './treelite/treelite-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
+import { ydfImporter } from './ydf/ydf-importer.js';
 
 /** Every format there is, the most specific first: where several recognise the files, the first compiles them. */
 export const importers: readonly ModelImporter[] = [
   xgboostImporter,
   lightgbmImporter,
   catboostImporter,
+  treeliteImporter,
+  ydfImporter,
   onnxImporter,
   sklearnImporter,
 ];

@@ -1,4 +1,4 @@
-import { bytesField, varintField } from '../../libs/formats/onnx/protobuf.js';
+import { bytesField, varintField } from '../../libs/formats/protobuf.js';
 
 /** Writes small ONNX models for tests (IR 10, opset 17 by default). */
 

@@ -53,6 +53,7 @@ export function treeFolder(): { folder: string; shared: boolean } {
 /** Every model of a library in the formats that end with `endings`. */
 export function treeFixtures(library: string, endings: string[]): TreeFixture[] {
   const { folder } = treeFolder();
+  if (!existsSync(join(folder, library))) return [];
   return readdirSync(join(folder, library)).flatMap((version) => {
     const files = readdirSync(join(folder, library, version));
     return files
@@ -72,6 +73,11 @@ export function treeFixtures(library: string, endings: string[]): TreeFixture[] 
           }));
       });
   });
+}
+
+/** The files of a model that is a folder, by their paths in it. */
+export function folderOf(folder: string): UploadedFile[] {
+  return readdirSync(folder).map((path) => uploadOf(path, readFileSync(join(folder, path))));
 }
 
 /** Bytes as an upload of one file. */

@@ -89,7 +89,11 @@ function readSplit(part: Part): LightgbmSplit {
 function readTest(part: Part): LightgbmSplit['test'] {
   const threshold = part.field('threshold');
   const type = part.field('decision_type').text();
-  if (type === '<=') return threshold.number();
+  if (type === '<=') {
+    // A dump has no word for infinity: AvoidInf of LightGBM writes this instead.
+    const number = threshold.number();
+    return Math.abs(number) >= 1e300 ? Math.sign(number) * Infinity : number;
+  }
   if (type !== '==')
     return part.damaged(`decision_type "${type.slice(0, 40)}" is none of LightGBM's`);
   const categories = String(threshold.value).split('||').map(Number);

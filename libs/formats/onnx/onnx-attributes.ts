@@ -1,5 +1,5 @@
 import type { OnnxNode } from './onnx-model.js';
-import { WireReader } from './protobuf.js';
+import { WireReader } from '../protobuf.js';
 
 /** An integer attribute of a node; `otherwise` where it is not there. */
 export function integerOf(node: OnnxNode, name: string, otherwise: number): number {

@@ -9,7 +9,7 @@ import type {
   OnnxValue,
 } from './onnx-model.js';
 import { labelsOf } from './onnx-model.js';
-import { bytesField, varintField } from './protobuf.js';
+import { bytesField, varintField } from '../protobuf.js';
 import { readTensorValues } from './onnx-values.js';
 import { elementType, ONNX_BFLOAT16, ONNX_BOOL, ONNX_FLOAT, ONNX_INT64 } from './onnx-types.js';
 

@@ -1,4 +1,4 @@
-import { WireReader, type ReadBudget } from './protobuf.js';
+import { WireReader, type ReadBudget } from '../protobuf.js';
 
 /**
  * What the importer needs of an ONNX model, as in `onnx.proto` (IR 3 to 13). Weights stay views of the file; lists that

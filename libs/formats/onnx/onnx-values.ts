@@ -1,6 +1,6 @@
 import type { DType } from '#program';
 import type { OnnxTensor } from './onnx-model.js';
-import { WireReader } from './protobuf.js';
+import { WireReader } from '../protobuf.js';
 
 /** The elements of a small tensor that was checked, as little-endian bytes, from raw or typed data. */
 export function readTensorValues(tensor: OnnxTensor, dtype: Exclude<DType, 'BYTES'>): Buffer {

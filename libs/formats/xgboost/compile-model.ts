@@ -17,7 +17,9 @@ export function compileModel(document: Part, importer: string): Verdict {
     throw new UnsupportedModel(`The objective "${facts.objective}" of XGBoost is not supported.`);
   }
   const builder = new ProgramBuilder();
-  const base = facts.baseScore.map((score) => marginOf(score, objective.base));
+  // What was written before 1.0 holds it as a margin.
+  const space = isSince(facts.version, [1, 0]) ? objective.base : 'identity';
+  const base = facts.baseScore.map((score) => marginOf(score, space));
   const levels = booster.model && readLevels(booster.model, facts.features);
   const table = levels ? readColumns(builder, facts, levels) : matrixOf(facts);
   const values =

@@ -1,11 +1,12 @@
 import type { UploadedFile, Verdict, ModelImporter } from '../importer.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { Part } from '../document.js';
-import { compileModel } from './compile-model.js';
 import { parseModelJson } from '../model-json.js';
+import { compileModel } from './compile-model.js';
+import { isBinaryModel, readBinary } from './read-binary.js';
 import { parseUbjson } from './ubjson.js';
 
-const VERSION = '1';
+const VERSION = '2';
 const MOST_BYTES = 2 ** 30;
 /** Of nesting; XGBoost's own models have 8. */
 const MOST_DEPTH = 64;
@@ -14,7 +15,7 @@ const HEAD_BYTES = 65_536;
 
 type Kind = 'json' | 'ubjson' | 'binary';
 
-/** Reads models that XGBoost saved as JSON or UBJSON (1.0 to 3.2). */
+/** Reads models that XGBoost saved as JSON or UBJSON (1.0 to 3.4) or in its old binary format (0.x to 2.1). */
 export const xgboostImporter: ModelImporter = {
   format: 'xgboost',
   version: VERSION,
@@ -28,7 +29,7 @@ export const xgboostImporter: ModelImporter = {
     const [model, ...others] = await modelsAmong(files);
     if (!model)
       throw new DamagedModel(
-        'No file is an XGBoost model: none begins as one in JSON or UBJSON does.',
+        'No file is an XGBoost model: none begins as one in JSON, UBJSON or the old binary format does.',
       );
     if (others.length > 0) {
       const paths = [model, ...others].map(({ file }) => file.path);
@@ -58,7 +59,7 @@ async function modelsAmong(files: UploadedFile[]): Promise<Found[]> {
 async function kindOf(file: UploadedFile): Promise<Kind | undefined> {
   const head = await file.read(0, HEAD_BYTES);
   const text = new TextDecoder('latin1').decode(head);
-  if (text.startsWith('binf')) return 'binary';
+  if (isBinaryModel(head)) return 'binary';
   if (/^\{[iUIlL#]/.test(text) && text.slice(0, 32).includes('learner')) return 'ubjson';
   return /^(?:ï»¿)?\s*\{\s*"(?:learner|version)"\s*:/.test(text) && text.includes('"learner"')
     ? 'json'
@@ -66,19 +67,17 @@ async function kindOf(file: UploadedFile): Promise<Kind | undefined> {
 }
 
 async function parse({ file, kind }: Found): Promise<Part> {
-  if (kind === 'binary') {
-    throw new UnsupportedModel(
-      `${file.path} is in XGBoost's old binary format, which XGBoost itself no longer reads. Load it with XGBoost 1.x to 3.0 and save it as .json or .ubj.`,
-    );
-  }
   if (file.size > MOST_BYTES) {
     throw new UnsupportedModel(
       `${file.path} has ${file.size} bytes; models up to ${MOST_BYTES} are supported.`,
     );
   }
   const bytes = await file.read();
-  return new Part(
-    kind === 'json' ? parseModelJson(bytes, MOST_DEPTH) : parseUbjson(bytes),
-    'model',
-  );
+  return new Part(READ[kind](bytes), 'model');
 }
+
+const READ: Record<Kind, (bytes: Uint8Array) => unknown> = {
+  json: (bytes) => parseModelJson(bytes, MOST_DEPTH),
+  ubjson: parseUbjson,
+  binary: readBinary,
+};

@@ -4,13 +4,15 @@ import { floatsOf, onlyInput, type Kernel } from './kernel.js';
 /** Kernels for the columns of a table. */
 export const columns: Record<string, Kernel> = {
   /**
-   * The codes of texts: attribute `levels` lists them from code 0 on, missing values become NaN. Attribute `unseen` says what
-   * other texts become: `missing`, or `refuse` with INVALID_INPUT; `column` is the column's name for that message. Answers
-   * the attribute `dtype`.
+   * The codes of texts: attribute `levels` lists them from code 0 on, missing values become NaN, as the texts do that the
+   * attribute `missing` lists. Attribute `unseen` says what other texts become: `missing`, the code 0 (`first`), or `refuse`
+   * with INVALID_INPUT; `column` is the column's name for that message. Answers the attribute `dtype`.
    */
   'text-codes': (given) => {
     const codes = new Map(given.strings('levels').map((level, code) => [level, code]));
-    const refuse = given.oneOf('unseen', ['missing', 'refuse']) === 'refuse';
+    const rule = given.oneOf('unseen', ['missing', 'first', 'refuse']);
+    const absent = new Set(given.has('missing') ? given.strings('missing') : []);
+    const unseenCode = rule === 'first' ? 0 : NaN;
     const column = given.text('column');
     const dtype = given.oneOf('dtype', ['FP32', 'FP64']);
     return (inputs) => {
@@ -20,8 +22,12 @@ export const columns: Record<string, Kernel> = {
         dtype === 'FP32' ? new Float32Array(texts.length) : new Float64Array(texts.length);
       for (const [i, text] of texts.entries()) {
         const code = typeof text === 'string' ? codes.get(text) : undefined;
-        if (code === undefined && text !== null && refuse) throw unseen(column, i, text, codes);
-        data[i] = code ?? NaN;
+        if (text === null || (typeof text === 'string' && absent.has(text))) {
+          data[i] = NaN;
+          continue;
+        }
+        if (code === undefined && rule === 'refuse') throw unseen(column, i, text, codes);
+        data[i] = code ?? unseenCode;
       }
       return [{ dtype, shape, data }];
     };

@@ -45,6 +45,49 @@ export const linear: Record<string, Kernel> = {
     };
   },
 
+  /**
+   * Appends weighted sums of columns to a matrix FP32, as YDF computes them for oblique tests: products and sums rounded one
+   * by one. A missing value is replaced, or makes the sum missing where its replacement is NaN. Weights: `starts` INT32
+   * `[sums + 1]` where the terms of each begin; `features` INT32, `coefficients` and `replacements` FP32 a term.
+   */
+  'oblique-columns': (given) => {
+    const int32 = (name: string) => {
+      const { data } = given.weight(name, ['INT32'], 1);
+      return data instanceof Int32Array ? data : given.fail(`weight ${name} must be INT32`);
+    };
+    const starts = int32('starts');
+    const features = int32('features');
+    const coefficients = given.floats('coefficients', 1).data;
+    const replacements = given.floats('replacements', 1).data;
+    const { length: terms } = features;
+    if (coefficients.length !== terms || replacements.length !== terms) given.fail('terms differ');
+    if (starts[0] !== 0 || starts.at(-1) !== terms) given.fail('starts');
+    if (starts.some((start, i) => start < (starts[i - 1] ?? 0))) given.fail('starts');
+    const sums = starts.length - 1;
+    return (inputs) => {
+      const { rows, columns } = tableShape(onlyInput(inputs));
+      const { data: source } = onlyInput(inputs);
+      if (!(source instanceof Float32Array)) return given.fail('takes FP32');
+      const width = columns + sums;
+      const data = new Float32Array(rows * width);
+      for (let row = 0; row < rows; row++) {
+        data.set(source.subarray(row * columns, (row + 1) * columns), row * width);
+        for (let i = 0; i < sums; i++) {
+          let sum = 0;
+          for (let term = starts[i] ?? 0; term < (starts[i + 1] ?? 0); term++) {
+            const feature = features[term] ?? -1;
+            if (feature < 0 || feature >= columns) given.fail(`there is no column ${feature}`);
+            const x = source[row * columns + feature] ?? NaN;
+            const value = Number.isNaN(x) ? (replacements[term] ?? NaN) : x;
+            sum = Math.fround(sum + Math.fround(value * (coefficients[term] ?? NaN)));
+          }
+          data[row * width + columns + i] = sum;
+        }
+      }
+      return [{ dtype: 'FP32', shape: [rows, width], data }];
+    };
+  },
+
   /** Divides each element by the attribute `divisor`. */
   divide: (given) => {
     const divisor = given.number('divisor');

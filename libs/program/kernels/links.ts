@@ -72,11 +72,65 @@ export const links: Record<string, Kernel> = {
     );
   },
 
+  /** Numbers below the attribute `least` become it, those above `most` that; NaN stays. */
+  clip: (given) => {
+    const least = given.number('least');
+    const most = given.number('most');
+    const clip = (x: number) => (x < least ? least : x > most ? most : x);
+    return each(clip, clip);
+  },
+
   /** Softmax of each row; the largest value is taken off first, sums run from the first column to the last. */
   softmax: () => (inputs) => softmax(inputs, softmaxRow32, softmaxRow64(exp64)),
 
   /** Softmax of FP64 as CatBoost computes it, with {@link fmathExp}. */
   'fmath-softmax': () => (inputs) => softmax(inputs, softmaxRow32, softmaxRow64(fmathExp)),
+
+  /**
+   * Softmax of each row of FP64 as GTIL of Treelite computes it: the largest value, the exponentials and their sum are rounded
+   * to float32, the quotients are not.
+   */
+  'softmax-narrow': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of softmax-narrow');
+    const data = new Float64Array(source.length);
+    for (let start = 0; start < rows * columns; start += columns) {
+      let largest = Math.fround(source[start] ?? 0);
+      for (let i = start + 1; i < start + columns; i++) {
+        if ((source[i] ?? 0) > largest) largest = Math.fround(source[i] ?? 0);
+      }
+      let sum = 0;
+      for (let i = start; i < start + columns; i++) {
+        data[i] = Math.fround(exp64((source[i] ?? 0) - largest));
+        sum += data[i] ?? 0;
+      }
+      const divisor = Math.fround(sum);
+      for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? 0) / divisor;
+    }
+    return [{ dtype: 'FP64', shape: input.shape, data }];
+  },
+
+  /**
+   * Shares of the exponentials in each row of FP32, as YDF computes them: without taking off the largest, the sum from the
+   * first column to the last, then times its reciprocal.
+   */
+  'exp-shares': () => (inputs) => {
+    const input = onlyInput(inputs);
+    const { rows, columns } = tableShape(input);
+    const source = floatsOf(input.data, 'input of exp-shares');
+    const data = new Float32Array(source.length);
+    for (let start = 0; start < rows * columns; start += columns) {
+      let sum = 0;
+      for (let i = start; i < start + columns; i++) {
+        data[i] = exp32(source[i] ?? 0);
+        sum = Math.fround(sum + (data[i] ?? 0));
+      }
+      const factor = Math.fround(1 / sum);
+      for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? 0) * factor;
+    }
+    return [{ dtype: 'FP32', shape: input.shape, data }];
+  },
 };
 
 type Floats = Float32Array | Float64Array;

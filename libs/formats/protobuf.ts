@@ -1,4 +1,4 @@
-import { DamagedModel } from '../importer.js';
+import { DamagedModel } from './importer.js';
 
 /** What may still be read of one file; shared by all readers of it. */
 export interface ReadBudget {
@@ -34,10 +34,17 @@ export class WireReader {
     private readonly depth: number,
     private readonly budget: ReadBudget,
     private readonly what: string,
+    private readonly format: string,
   ) {}
 
-  static open(bytes: Uint8Array, what: string, budget: ReadBudget): WireReader {
-    return new WireReader(bytes, 0, bytes.length, 0, budget, what);
+  /** `format` names what the file should be in faults. */
+  static open(
+    bytes: Uint8Array,
+    what: string,
+    budget: ReadBudget,
+    format = 'ONNX model',
+  ): WireReader {
+    return new WireReader(bytes, 0, bytes.length, 0, budget, what, format);
   }
 
   /** Moves to the next field; false at the end. The field must then be read or skipped. */
@@ -49,7 +56,7 @@ export class WireReader {
     const wire = tag % 8;
     if (this.field === 0 || this.field > 0x1fffffff) this.fail('a field number is out of range');
     if (wire !== 0 && wire !== 1 && wire !== 2 && wire !== 5)
-      this.fail(`wire type ${wire} is not used by ONNX`);
+      this.fail(`wire type ${wire} is not used`);
     if (this.position - this.tagAt !== varintLength(tag)) this.fail('a tag is encoded too long');
     this.wire = wire;
     return true;
@@ -138,6 +145,16 @@ export class WireReader {
     return this.bytes.subarray(this.position, this.end);
   }
 
+  /** A field of 4 bytes as a float. */
+  float32(): number {
+    return this.fixed(4).getFloat32(0, true);
+  }
+
+  /** A field of 8 bytes as a float. */
+  float64(): number {
+    return this.fixed(8).getFloat64(0, true);
+  }
+
   text(): string {
     try {
       return utf8.decode(this.view());
@@ -152,13 +169,21 @@ export class WireReader {
     if (this.depth + 1 > MAX_DEPTH) this.fail(`messages are nested more than ${MAX_DEPTH} deep`);
     if (--this.budget.messages < 0) this.fail('it has too many parts');
     const inner = this.packed();
-    return new WireReader(this.bytes, inner.position, inner.end, this.depth + 1, this.budget, what);
+    const { bytes, depth, budget, format } = this;
+    return new WireReader(bytes, inner.position, inner.end, depth + 1, budget, what, format);
   }
 
   fail(reason: string): never {
     throw new DamagedModel(
-      `The file is not a readable ONNX model: in ${this.what}, byte ${this.tagAt}: ${reason}.`,
+      `The file is not a readable ${this.format}: in ${this.what}, byte ${this.tagAt}: ${reason}.`,
     );
+  }
+
+  private fixed(width: 4 | 8): DataView {
+    this.expect(width === 4 ? Wire.Fixed32 : Wire.Fixed64);
+    const start = this.position;
+    this.advance(width);
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + start, width);
   }
 
   private packed(): WireReader {
@@ -166,8 +191,8 @@ export class WireReader {
     const length = this.size();
     const start = this.position;
     this.advance(length);
-    const { bytes, depth, budget, what } = this;
-    return new WireReader(bytes, start, start + length, depth, budget, what);
+    const { bytes, depth, budget, what, format } = this;
+    return new WireReader(bytes, start, start + length, depth, budget, what, format);
   }
 
   private expect(wire: Wire): void {

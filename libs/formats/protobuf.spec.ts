@@ -9,10 +9,10 @@ import {
   model,
   node,
   output,
-} from '../../../test/support/onnx-writer.js';
-import { bridgeGraph } from './onnx-bridging.js';
-import { checkOnnxModel } from './onnx-checks.js';
-import { readOnnxModel } from './onnx-model.js';
+} from '../../test/support/onnx-writer.js';
+import { bridgeGraph } from './onnx/onnx-bridging.js';
+import { checkOnnxModel } from './onnx/onnx-checks.js';
+import { readOnnxModel } from './onnx/onnx-model.js';
 import { bytesField, varintField, WireReader } from './protobuf.js';
 
 /** All that is done before ONNX Runtime sees a file; only refusals may come out of it. */
