@@ -18,6 +18,8 @@ const LIMITS = { maxRows: 100_000 };
 const TOLERANCE = 1e-12;
 /** Classes whose scores are sums of leaves: the same to the last bit. */
 const TREES = /^(rf|dt|et|hgb)_/;
+/** Their predictions are the exponential of a sum: NumPy's is not the last bit of everybody's. */
+const EXPONENTIAL = /_(poisson|gamma) /;
 
 /** Model files by release and name of the model, for the table in the end. */
 const proven = new Map<string, Set<string>>();
@@ -54,7 +56,8 @@ function recorded(expected: SklearnExpected, name: string): unknown[] | undefine
 function compare(model: string, got: Tensor, want: unknown[]): void {
   expect(got.data).toHaveLength(want.length);
   const scale = want.reduce<number>((most, x) => Math.max(most, Math.abs(Number(x)) || 0), 0);
-  const exact = TREES.test(basename(model)) && got.name !== 'predict_proba';
+  const exact =
+    TREES.test(basename(model)) && !EXPONENTIAL.test(model) && got.name !== 'predict_proba';
   for (const [i, wanted] of want.entries()) {
     const value = got.data[i];
     if (got.dtype !== 'FP64') {
@@ -118,7 +121,11 @@ describe.each(folders)('models in %s', (folder) => {
 afterAll(() => {
   const line = ([model, releases]: [string, Set<string>]) =>
     `  ${model.padEnd(24)} ${[...releases].join(' ')}`;
-  const list = (table: Map<string, Set<string>>) => [...table].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(line).join('\n');
+  const list = (table: Map<string, Set<string>>) =>
+    [...table]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(line)
+      .join('\n');
   process.stdout.write(
     `scikit-learn, models the same as the library's by release${shared ? '' : ' (no shared fixtures)'}:\n${list(proven)}\n`,
   );

@@ -104,27 +104,6 @@ export const categoryStatistics: Record<string, Kernel> = {
       return [{ dtype: 'FP32', shape: [rows, table.width], data }];
     };
   },
-
-  /** Columns and matrices of FP32 with the same rows, side by side: FP32 `[rows, columns]`. */
-  'join-tables': (given) => (inputs) => {
-    const shapes = inputs.map(tableShape);
-    const rows = shapes[0]?.rows ?? 0;
-    const width = shapes.reduce((sum, { columns }) => sum + columns, 0);
-    const data = new Float32Array(rows * width);
-    let to = 0;
-    for (const [i, input] of inputs.entries()) {
-      const { rows: count, columns } = shapes[i] ?? { rows: 0, columns: 0 };
-      const source = floatsOf(input.data, 'a table');
-      if (count !== rows || input.dtype !== 'FP32') given.fail('the tables differ');
-      for (let row = 0; row < rows; row++) {
-        for (let k = 0; k < columns; k++) {
-          data[row * width + to + k] = source[row * columns + k] ?? NaN;
-        }
-      }
-      to += columns;
-    }
-    return [{ dtype: 'FP32', shape: [rows, width], data }];
-  },
 };
 
 function int32Of(value: Value | undefined): Int32Array | undefined {

@@ -15,23 +15,34 @@ import { tables } from './tables.js';
 import { texts } from './texts.js';
 import { trees } from './trees.js';
 
-/** Every kernel by the name that programs use. A name never changes its meaning: a better rule gets a new name. */
-export const kernels: ReadonlyMap<string, Kernel> = new Map(
-  Object.entries({
-    ...links,
-    ...linear,
-    ...shapes,
-    ...columns,
-    ...tables,
-    ...numbers,
-    ...categories,
-    ...categoryStatistics,
-    ...ensembles,
-    ...distances,
-    ...distributions,
-    ...texts,
-    ...supportVectors,
-    ...likelihoods,
-    ...trees,
-  }),
+const families: Record<string, Kernel>[] = [
+  links,
+  linear,
+  shapes,
+  columns,
+  tables,
+  numbers,
+  categories,
+  categoryStatistics,
+  ensembles,
+  distances,
+  distributions,
+  texts,
+  supportVectors,
+  likelihoods,
+  trees,
+];
+
+/**
+ * Every kernel by the name that programs use; two families never share one. A name never changes its meaning: a better rule
+ * gets a new name.
+ */
+export const kernels: ReadonlyMap<string, Kernel> = unique(
+  families.flatMap((family) => Object.entries(family)),
 );
+
+function unique(named: [string, Kernel][]): Map<string, Kernel> {
+  const all = new Map(named);
+  if (all.size < named.length) throw new Error('Two kernels have the same name');
+  return all;
+}

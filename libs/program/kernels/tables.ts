@@ -31,16 +31,17 @@ export const tables: Record<string, Kernel> = {
     };
   },
 
-  /** Tables FP64 side by side: `[rows, the sum of their columns]`. */
+  /** Tables of one float dtype side by side: `[rows, the sum of their columns]` in it. */
   'join-tables': (given) => (inputs) => {
     const shapes = inputs.map(tableShape);
     const rows = shapes[0]?.rows ?? given.fail('takes one table at least');
     const width = shapes.reduce((sum, { columns }) => sum + columns, 0);
-    const data = new Float64Array(rows * width);
+    const dtype = inputs[0]?.dtype === 'FP32' ? 'FP32' : 'FP64';
+    const data = new (dtype === 'FP32' ? Float32Array : Float64Array)(rows * width);
     let start = 0;
     for (const [i, input] of inputs.entries()) {
       const columns = shapes[i]?.columns ?? 0;
-      if (shapes[i]?.rows !== rows) given.fail('the tables differ in rows');
+      if (shapes[i]?.rows !== rows || input.dtype !== dtype) given.fail('the tables differ');
       const source = floatsOf(input.data, 'a table');
       for (let row = 0; row < rows; row++) {
         const from = row * columns;
@@ -51,7 +52,7 @@ export const tables: Record<string, Kernel> = {
       }
       start += columns;
     }
-    return [{ dtype: 'FP64', shape: [rows, width], data }];
+    return [{ dtype, shape: [rows, width], data }];
   },
 
   /** The same numbers with two dimensions: `[rows]` becomes `[rows, 1]`. */

@@ -84,7 +84,8 @@ function termsOf(given: KernelArguments): (text: string) => Iterable<string> {
   return (document) => {
     let text = lower ? document.toLowerCase() : document;
     if (accents !== 'keep') text = withoutAccents(text, accents === 'ascii');
-    if (analyzer === 'char') return slices(Array.from(text.replace(SEVERAL_SPACES, ' ')), least, most);
+    if (analyzer === 'char')
+      return slices(Array.from(text.replace(SEVERAL_SPACES, ' ')), least, most);
     if (analyzer === 'char_wb') return withinWords(text, least, most);
     const words = (text.match(pattern) ?? []).filter((word) => !stop.has(word));
     return wordTerms(words, least, most);
