@@ -18,6 +18,7 @@ const WINDOW = PREDICT_TIMEOUT + 1000;
 
 const beside = [new KnownModel('forest', 'forest', 1000), new KnownModel('graph', 'graph', 2000)];
 const product = await Product.start({
+  embedded: true,
   env: { PREDICT_TIMEOUT: `${PREDICT_TIMEOUT}ms`, LOG_LEVEL: 'fatal' },
 });
 try {

@@ -8,7 +8,7 @@ export type ArchiveFormat = (typeof archiveFormats)[number];
 export interface ArchivedFile {
   path: string;
   size: number;
-  open(): Promise<Readable>;
+  open: () => Promise<Readable>;
 }
 
 /**

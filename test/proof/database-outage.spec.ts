@@ -63,7 +63,10 @@ beforeAll(async () => {
     journal: work.journal,
     artifacts: join(product.folder, 'artifacts'),
   });
-  traffic = new Traffic(`${product.servingUrl}/v2/models/live/infer`, body, { connections: 8, pause: 5 });
+  traffic = new Traffic(`${product.servingUrl}/v2/models/live/infer`, body, {
+    connections: 8,
+    pause: 5,
+  });
   await traffic.seen(1);
   work.start({ clients: 8, readers: 2 });
 }, 120_000);
