@@ -16,6 +16,7 @@ import type { Result } from './result.js';
 const BENCHES: Record<string, string> = {
   serving: 'Predictions over HTTP, beside a bare node:http echo of the same bodies',
   loading: 'A model while another one loads',
+  hostile: 'Models beside a hostile one',
   codec: 'The codec of predictions, beside JSON.parse and JSON.stringify',
   forest: "Forests on one thread, beside ONNX Runtime, XGBoost's and LightGBM's own predictors",
   catboost: "Oblivious trees on one thread, beside CatBoost's own predictor",
