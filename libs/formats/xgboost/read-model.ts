@@ -79,16 +79,17 @@ function readBaseScore(part: Part, columns: number): number[] {
   return Array.from({ length: columns }, (_, i) => numbers[i] ?? numbers[0] ?? 0);
 }
 
-/** Adds the trees of a `gbtree` model; `weights` are those of dart, one a tree. */
+/** Adds the trees of a `gbtree` model, the first `most` where that is given; `weights` are those of dart, one a tree. */
 export function readTrees(
   model: Part,
   builder: ForestBuilder,
   facts: ModelFacts,
-  weights?: Numbers,
+  { weights, most = Infinity }: { weights?: Numbers; most?: number } = {},
 ): void {
   const trees = model.field('trees').list();
   const groups = model.field('tree_info').numbers(trees.length);
   for (const [i, tree] of trees.entries()) {
+    if (i >= most) break;
     const read = readTree(tree, facts, weights?.[i] ?? 1);
     builder.addTree({
       name: tree.path,
