@@ -178,23 +178,29 @@ export interface Values {
   leaf?: { value: string; trees: number };
 }
 
-/** Adds what makes margins of rows (FP32, all columns), of the first `most` trees where that is given. */
+/** How an estimator answers otherwise than a Booster: with the first `most` trees, and reading rows in place. */
+export interface Reading {
+  most?: number;
+  inPlace?: boolean;
+}
+
+/** Adds what makes margins of rows (FP32, all columns). */
 export function addMargin(
   builder: NodeBuilder,
   rows: string,
   { booster, facts, base }: XgboostModel,
-  most?: number,
+  reading: Reading = {},
 ): Values {
   return booster.name === 'gblinear'
     ? addLinear(builder, rows, booster.model.field('weights').numbers(), facts, base)
-    : addForest(builder, rows, booster, { facts, base, ...(most !== undefined && { most }) });
+    : addForest(builder, rows, booster, { facts, base, ...reading });
 }
 
 function addForest(
   builder: NodeBuilder,
   rows: string,
   { name, model, treeWeights }: Booster,
-  { facts, base, most }: { facts: ModelFacts; base: number[]; most?: number },
+  { facts, base, most, inPlace }: { facts: ModelFacts; base: number[] } & Reading,
 ): Values {
   const { features, columns } = facts;
   const trees = new ForestBuilder(
@@ -211,6 +217,7 @@ function addForest(
   readTrees(model, trees, facts, {
     ...(treeWeights && { weights: treeWeights }),
     ...(most !== undefined && { most }),
+    ...(name === 'dart' && inPlace && { through: base }),
   });
   // Sums began with the base score since 1.3, with dropout since 1.4; before, it was added in the end.
   const baseFirst = isSince(facts.version, name === 'dart' ? [1, 4] : [1, 3]);

@@ -3,6 +3,7 @@ import { canNameInputs } from '../../column-names.js';
 import {
   addLink,
   addMargin,
+  refusesInfinity,
   readModel,
   type Values,
   type XgboostModel,
@@ -122,10 +123,12 @@ function read(fitted: Fitted, graph: SklearnGraph): Boosted {
   const model = readModel(readSnapshot(booster.bytes('handle')));
   const { facts, objective } = model;
   const most = treesOf(fitted, booster, model);
-  const rows = rowsOf(fitted, graph, model);
+  const inPlace = readsInPlace(fitted, model);
+  const reading = { inPlace, ...(most !== undefined && { most }) };
+  const rows = rowsOf(fitted, graph, model, inPlace);
   const margins = new Map<Table, Values>();
   const margin = (input: Table): Values => {
-    const known = margins.get(input) ?? addMargin(graph, rows(input), model, most);
+    const known = margins.get(input) ?? addMargin(graph, rows(input), model, reading);
     margins.set(input, known);
     return known;
   };
@@ -192,17 +195,23 @@ function treesOf(fitted: Fitted, booster: Fitted, model: XgboostModel): number |
   return (best + 1) * model.treesARound;
 }
 
+/** Since 1.4 estimators read arrays where they are (`inplace_predict`), except where they cannot. */
+function readsInPlace(fitted: Fitted, { booster, facts }: XgboostModel): boolean {
+  if (fitted.class === 'Booster' || !isSince(facts.version, [1, 4])) return false;
+  const predictor = fitted.isNone('predictor') ? 'auto' : fitted.text('predictor');
+  return booster.name !== 'gblinear' && predictor === 'auto';
+}
+
 /** What XGBoost reads of a table: FP32 `[rows, columns]`. */
 function rowsOf(
   fitted: Fitted,
   graph: SklearnGraph,
-  { facts, levels, booster }: XgboostModel,
+  { facts, levels }: XgboostModel,
+  inPlace: boolean,
 ): (input: Table) => string {
   const missing = fitted.class === 'Booster' ? NaN : fitted.numberOr('missing', NaN);
-  // Since 1.4 estimators read arrays in place, which takes infinities, except where they cannot.
-  const inPlace =
-    booster.name !== 'gblinear' && ['auto', null].includes(predictorOf(fitted)) && !levels;
-  const finite = isSince(facts.version, [1, 4]) && (fitted.class === 'Booster' || !inPlace);
+  // What is read in place may be infinite.
+  const finite = refusesInfinity(facts) && !inPlace;
   return (input) => {
     if (input.width !== facts.features) {
       fitted.damaged(`was fitted on ${facts.features} columns and is given ${input.width}`);
@@ -218,10 +227,6 @@ function rowsOf(
       }),
     });
   };
-}
-
-function predictorOf(fitted: Fitted): string | null {
-  return fitted.isNone('predictor') ? null : fitted.text('predictor');
 }
 
 /** Columns of texts as the numbers of their levels. */
