@@ -1,6 +1,6 @@
 import type { Binding, TensorSpec } from '#program';
 import { canNameInputs, madeUpNames } from '../column-names.js';
-import { DamagedModel, UnsupportedModel, type Verdict } from '../importer.js';
+import { DamagedModel, type Verdict } from '../importer.js';
 import { PyObject, type PyValue } from '../pickle/records.js';
 import { ProgramBuilder } from '../program-builder.js';
 import type { Answer, Estimator } from './estimator.js';

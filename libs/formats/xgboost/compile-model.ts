@@ -17,10 +17,6 @@ export interface XgboostModel {
   base: number[];
   /** The levels of features that are texts, where there are any. */
   levels: (string[] | undefined)[] | undefined;
-  /** Of early stopping, from 0 on; only estimators care. */
-  bestIteration: number | undefined;
-  /** Trees that one iteration adds. */
-  treesARound: number;
 }
 
 /** Reads the document of a model. Throws UnsupportedModel and DamagedModel. */
@@ -35,7 +31,7 @@ export function readModel(document: Part): XgboostModel {
   const space = isSince(facts.version, [1, 0]) ? objective.base : 'identity';
   const base = facts.baseScore.map((score) => marginOf(score, space));
   const levels = booster.model && readLevels(booster.model, facts.features);
-  return { booster, facts, objective, base, levels, ...roundsOf(document, booster, facts) };
+  return { booster, facts, objective, base, levels };
 }
 
 /** Compiles the document of a model. Throws UnsupportedModel and DamagedModel. */
@@ -53,19 +49,6 @@ export function compileModel(document: Part, importer: string): Verdict {
     defaultOutputs: ['predict'],
   });
   return { state: 'servable', program, weights };
-}
-
-const MOST_ROUNDS = 2 ** 31;
-
-function roundsOf(document: Part, { name, model }: Booster, { columns }: ModelFacts) {
-  const best = document.field('learner').optional('attributes')?.optional('best_iteration');
-  const forests = name === 'gblinear' ? undefined : model.optional('gbtree_model_param');
-  const parallel = forests?.optional('num_parallel_tree')?.integer(0, MOST_ROUNDS) ?? 1;
-  const groups = name === 'gblinear' || leafWidth(model, columns) > 1 ? 1 : columns;
-  return {
-    bestIteration: best?.integer(0, MOST_ROUNDS),
-    treesARound: Math.max(parallel, 1) * groups,
-  };
 }
 
 interface Booster {

@@ -33,12 +33,18 @@ export function readDocument(bytes: Uint8Array, kind: DocumentKind): Part {
 /** In front of a binary model with its configuration (1.0 to 1.2): then 8 bytes, the length of the model. */
 const OFFSET_MAGIC = 'CONFIG-offset:';
 
+export interface Snapshot {
+  model: Part;
+  /** How it was trained (`save_config`). */
+  config?: Part;
+}
+
 /**
  * The document of a model inside a pickled Booster: what `XGBoosterSerializeToBuffer` wrote (src/learner.cc, `Learner::Save`):
  * `{"Config", "Model"}` in UBJSON since 1.6, in JSON from 1.0 on, or a binary model, which before 1.0 stood alone. Throws
  * DamagedModel and UnsupportedModel.
  */
-export function readSnapshot(bytes: Uint8Array): Part {
+export function readSnapshot(bytes: Uint8Array): Snapshot {
   const head = new TextDecoder('latin1').decode(bytes.subarray(0, 64));
   if (head.startsWith(OFFSET_MAGIC)) {
     const start = OFFSET_MAGIC.length + 8;
@@ -46,9 +52,11 @@ export function readSnapshot(bytes: Uint8Array): Part {
     const view = new DataView(bytes.buffer, bytes.byteOffset + OFFSET_MAGIC.length, 8);
     const length = Number(view.getBigUint64(0, true));
     if (start + length > bytes.length) throw new DamagedModel('The pickled Booster is cut off.');
-    return readDocument(bytes.subarray(start, start + length), 'binary');
+    const config = readDocument(bytes.subarray(start + length), 'json');
+    return { model: readDocument(bytes.subarray(start, start + length), 'binary'), config };
   }
-  if (!head.startsWith('{')) return readDocument(bytes, 'binary');
+  if (!head.startsWith('{')) return { model: readDocument(bytes, 'binary') };
   const document = readDocument(bytes, /^\{\s*"/.test(head) ? 'json' : 'ubjson');
-  return document.optional('Model') ?? document;
+  const config = document.optional('Config');
+  return { model: document.optional('Model') ?? document, ...(config && { config }) };
 }

@@ -8,8 +8,9 @@ import {
   type Values,
   type XgboostModel,
 } from '../../xgboost/compile-model.js';
+import { leafWidth } from '../../xgboost/read-model.js';
 import { isSince } from '../../xgboost/objectives.js';
-import { readSnapshot } from '../../xgboost/read-document.js';
+import { readSnapshot, type Snapshot } from '../../xgboost/read-document.js';
 import type { Answer, CompileEstimator, Estimator } from '../estimator.js';
 import { numbersAnswer } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
@@ -120,9 +121,10 @@ interface Boosted {
 
 function read(fitted: Fitted, graph: SklearnGraph): Boosted {
   const booster = fitted.class === 'Booster' ? fitted : fitted.fitted('_Booster');
-  const model = readModel(readSnapshot(booster.bytes('handle')));
+  const snapshot = readSnapshot(booster.bytes('handle'));
+  const model = readModel(snapshot.model);
   const { facts, objective } = model;
-  const most = treesOf(fitted, booster, model);
+  const most = treesOf(fitted, booster, model, snapshot);
   const inPlace = readsInPlace(fitted, model);
   const reading = { inPlace, ...(most !== undefined && { most }) };
   const rows = rowsOf(fitted, graph, model, inPlace);
@@ -176,8 +178,15 @@ function namesOf(booster: Fitted, { facts }: XgboostModel): { names?: string[] }
   return !madeUp && names.length === facts.features && canNameInputs(names) ? { names } : {};
 }
 
+const MOST_ROUNDS = 2 ** 31;
+
 /** How many trees the estimator answers with: all, or after early stopping those up to the best iteration. */
-function treesOf(fitted: Fitted, booster: Fitted, model: XgboostModel): number | undefined {
+function treesOf(
+  fitted: Fitted,
+  booster: Fitted,
+  model: XgboostModel,
+  snapshot: Snapshot,
+): number | undefined {
   const { booster: trees, facts } = model;
   if (fitted === booster || trees.name === 'gblinear') return undefined;
   if (!isSince(facts.version, [1, 4])) {
@@ -186,13 +195,26 @@ function treesOf(fitted: Fitted, booster: Fitted, model: XgboostModel): number |
       ? undefined
       : fitted.integer('best_ntree_limit', 0) * facts.columns || undefined;
   }
+  const attributes = snapshot.model.field('learner').optional('attributes');
   const best = booster.isNone('best_iteration')
-    ? model.bestIteration
-    : booster.integer('best_iteration', 0);
+    ? attributes?.optional('best_iteration')?.integer(0, MOST_ROUNDS)
+    : booster.integer('best_iteration', 0, MOST_ROUNDS);
   if (best === undefined) return undefined;
   const starts = trees.model.optional('iteration_indptr')?.numbers();
   if (starts && starts.length > 1) return starts[Math.min(best + 1, starts.length - 1)];
-  return (best + 1) * model.treesARound;
+  return (best + 1) * treesARound(model, snapshot);
+}
+
+/** Trees that one iteration adds; the model says it since 1.6, else its configuration does. */
+function treesARound({ booster, facts }: XgboostModel, { config }: Snapshot): number {
+  const trained = config?.field('learner').field('gradient_booster');
+  const given =
+    booster.model.optional('gbtree_model_param')?.optional('num_parallel_tree') ??
+    (trained?.optional('gbtree') ?? trained)
+      ?.optional('gbtree_train_param')
+      ?.optional('num_parallel_tree');
+  const groups = leafWidth(booster.model, facts.columns) > 1 ? 1 : facts.columns;
+  return (given?.integer(1, MOST_ROUNDS) ?? 1) * groups;
 }
 
 /** Since 1.4 estimators read arrays where they are (`inplace_predict`), except where they cannot. */
