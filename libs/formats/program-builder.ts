@@ -18,6 +18,9 @@ export interface ProgramFacts {
   defaultOutputs: string[];
 }
 
+/** What adds nodes to a program: its builder, or a graph that knows more of the values. */
+export type NodeBuilder = Pick<ProgramBuilder, 'kernel' | 'forest' | 'oblivious' | 'weights'>;
+
 /** Puts a rowwise program together node by node. Values are named as they come, and by the output that they are in the end. */
 export class ProgramBuilder {
   readonly weights = new WeightsWriter();

@@ -1,4 +1,3 @@
-import type { DType } from '#program';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import type { ProgramBuilder } from '../program-builder.js';
 import { lossOf, type Loss } from './losses.js';
@@ -27,7 +26,7 @@ export function addOutputs(builder: ProgramBuilder, values: Values, model: Catbo
   builder.output({ name: 'leaf', dtype: 'INT32', shape: [-1, trees.length] }, values.leaf);
 }
 
-function checkDimensions(loss: Loss, { dimensions, info }: CatboostModel): void {
+export function checkDimensions(loss: Loss, { dimensions, info }: CatboostModel): void {
   const right =
     loss.kind === 'uncertainty'
       ? dimensions === 2
@@ -94,7 +93,7 @@ function addUncertainty(builder: ProgramBuilder, margin: string): void {
 }
 
 /** What the log odds must be greater than for the second class. */
-function borderOf({ info }: CatboostModel): number {
+export function borderOf({ info }: CatboostModel): number {
   if (info.threshold === undefined) return 0;
   const probability = Number(info.threshold);
   if (!(probability > 0 && probability < 1)) {
@@ -108,20 +107,25 @@ function borderOf({ info }: CatboostModel): number {
 function addLabels(
   builder: ProgramBuilder,
   chosen: string,
-  { info }: CatboostModel,
+  model: CatboostModel,
   count: number,
 ): void {
-  const { classes } = info;
-  if (classes.length !== count) {
-    throw new DamagedModel(`The model has ${classes.length} class labels for ${count} classes.`);
-  }
-  const dtype = dtypeOf(info);
-  const labels = dtype === 'BYTES' ? classes.map(String) : classes.map(Number);
+  const { dtype, values } = classLabels(model, count);
+  const labels = dtype === 'BYTES' ? values.map(String) : values.map(Number);
   const predict = builder.kernel('class-labels', [chosen], { attributes: { dtype, labels } });
   builder.output({ name: 'predict', dtype, shape: [-1] }, predict);
 }
 
-function dtypeOf({ classes, floatLabels }: CatboostModel['info']): DType {
+/** The labels of `count` classes, as CatBoost answers them. */
+export function classLabels({ info }: CatboostModel, count: number) {
+  const { classes } = info;
+  if (classes.length !== count) {
+    throw new DamagedModel(`The model has ${classes.length} class labels for ${count} classes.`);
+  }
+  return { dtype: dtypeOf(info), values: classes };
+}
+
+function dtypeOf({ classes, floatLabels }: CatboostModel['info']): 'BYTES' | 'INT64' | 'FP64' {
   if (classes.every((label) => typeof label === 'string')) return 'BYTES';
   if (!classes.every((label) => typeof label === 'number' && Number.isFinite(label))) {
     throw new UnsupportedModel(

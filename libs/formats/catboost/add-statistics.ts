@@ -1,5 +1,5 @@
 import { DamagedModel } from '../importer.js';
-import type { ProgramBuilder } from '../program-builder.js';
+import type { NodeBuilder } from '../program-builder.js';
 import type { CatboostModel, CtrBase, CtrFeature, CtrTable, FloatFeature } from './model.js';
 
 /** Kernels of the statistics. */
@@ -12,7 +12,7 @@ export interface Statistics {
 
 /** Adds a kernel for all features that are computed of one table of statistics. */
 export function addStatistics(
-  builder: ProgramBuilder,
+  builder: NodeBuilder,
   { ctrs, tables, floats }: CatboostModel,
   hashOf: (category: number) => string,
   numberOf: (float: FloatFeature) => string,
@@ -86,7 +86,7 @@ function kindOf({ type }: CtrTable): string {
   }
 }
 
-function tableWeights({ weights }: ProgramBuilder, { hashes, numbers, width }: CtrTable) {
+function tableWeights({ weights }: NodeBuilder, { hashes, numbers, width }: CtrTable) {
   const count = hashes.low.length;
   const halves = new Uint32Array(2 * count);
   for (let i = 0; i < count; i++) {
@@ -99,7 +99,7 @@ function tableWeights({ weights }: ProgramBuilder, { hashes, numbers, width }: C
   };
 }
 
-function groupWeights({ weights }: ProgramBuilder, group: CtrFeature[], table: CtrTable) {
+function groupWeights({ weights }: NodeBuilder, group: CtrFeature[], table: CtrTable) {
   const parameters = group.flatMap((ctr) => [
     ctr.priorNumerator,
     ctr.priorDenominator,

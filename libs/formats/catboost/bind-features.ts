@@ -1,7 +1,7 @@
 import { COLUMN_PREFIX, type Binding, type TensorSpec } from '#program';
 import { canNameInputs, madeUpNames } from '../column-names.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
-import type { ProgramBuilder } from '../program-builder.js';
+import type { NodeBuilder } from '../program-builder.js';
 import { addStatistics } from './add-statistics.js';
 import type { CatboostModel } from './model.js';
 
@@ -11,10 +11,8 @@ export interface Test {
   border: number;
 }
 
-/** How a request becomes the rows that trees read. */
+/** The rows that trees read. */
 export interface Features {
-  inputs: TensorSpec[];
-  binding: Binding;
   /** The value that holds the rows, FP32, and its columns. */
   rows: string;
   width: number;
@@ -26,32 +24,65 @@ export interface Features {
 
 const MOST_COLUMNS = 100_000;
 
-export function bindFeatures(builder: ProgramBuilder, model: CatboostModel): Features {
+/** How a request becomes the rows that trees read. */
+interface BoundFeatures extends Features {
+  inputs: TensorSpec[];
+  binding: Binding;
+}
+
+export function bindFeatures(builder: NodeBuilder, model: CatboostModel): BoundFeatures {
   const names = columnNames(model);
   const named = !isMadeUp(names) && canNameInputs(names);
   if (model.categories.length > 0) {
     return bindCategories(builder, model, named ? names : madeUpNames(names.length));
   }
-  const tests: Test[] = [];
-  const missingGreatest = new Uint8Array(names.length);
-  for (const { column, borders, missingIsGreatest } of model.floats) {
-    for (const border of borders) tests.push({ column, border });
-    missingGreatest[column] = missingIsGreatest ? 1 : 0;
-  }
   const inputs: TensorSpec[] = named
     ? names.map((name) => ({ name, dtype: 'FP32', shape: [-1] }))
     : [{ name: 'X', dtype: 'FP32', shape: [-1, names.length] }];
   const binding: Binding = { kind: 'table', matrix: { dtype: 'FP32', columns: names.length } };
-  return { inputs, binding, rows: 'X', width: names.length, tests, missingGreatest };
+  return { inputs, binding, ...numericFeatures(model, names.length, 'X') };
 }
 
-/** Columns of texts and numbers; the rows that trees read are made of the numbers, one-hot columns and statistics. */
-function bindCategories(builder: ProgramBuilder, model: CatboostModel, names: string[]): Features {
+/** The features of a model without categories, from rows that hold all columns (FP32). */
+export function numericFeatures({ floats }: CatboostModel, width: number, rows: string): Features {
+  const tests: Test[] = [];
+  const missingGreatest = new Uint8Array(width);
+  for (const { column, borders, missingIsGreatest } of floats) {
+    for (const border of borders) tests.push({ column, border });
+    missingGreatest[column] = missingIsGreatest ? 1 : 0;
+  }
+  return { rows, width, tests, missingGreatest };
+}
+
+/** Columns of texts and numbers. */
+function bindCategories(
+  builder: NodeBuilder,
+  model: CatboostModel,
+  names: string[],
+): BoundFeatures {
   const texts = new Set(model.categories.map(({ column }) => column));
   const inputs = names.map((name, column): TensorSpec => {
     return { name, dtype: texts.has(column) ? 'BYTES' : 'FP32', shape: [-1] };
   });
-  const valueOf = (column: number) => `${COLUMN_PREFIX}${names[column]}`;
+  const features = categoricalFeatures(
+    builder,
+    model,
+    names,
+    (column) => `${COLUMN_PREFIX}${names[column]}`,
+  );
+  return { inputs, binding: { kind: 'table', integersAsTexts: true }, ...features };
+}
+
+/**
+ * The features of a model with categories: numbers, one-hot columns and statistics. `valueOf` answers the value of a column:
+ * BYTES `[rows]` of a categorical one, else FP32 `[rows]`.
+ */
+export function categoricalFeatures(
+  builder: NodeBuilder,
+  model: CatboostModel,
+  names: string[],
+  valueOf: (column: number) => string,
+): Features {
   const hashes = new Map(
     model.categories.map(({ index, column }) => {
       const attributes = { column: names[column] ?? '' };
@@ -91,8 +122,6 @@ function bindCategories(builder: ProgramBuilder, model: CatboostModel, names: st
     tables.push(builder.kernel('hash-one-hot', [[...hashes.values()][0] ?? ''], { weights }));
   }
   return {
-    inputs,
-    binding: { kind: 'table', integersAsTexts: true },
     rows: builder.kernel('join-tables', tables),
     width: missing.length,
     tests,
@@ -101,7 +130,7 @@ function bindCategories(builder: ProgramBuilder, model: CatboostModel, names: st
 }
 
 /** Names by column; a column that has none is called by its number, as CatBoost does. */
-function columnNames({ floats, categories }: CatboostModel): string[] {
+export function columnNames({ floats, categories }: CatboostModel): string[] {
   const names: string[] = [];
   for (const { column, name } of [...floats, ...categories]) {
     if (column >= MOST_COLUMNS) {
@@ -116,7 +145,7 @@ function columnNames({ floats, categories }: CatboostModel): string[] {
 }
 
 /** Names that CatBoost makes up for arrays. */
-function isMadeUp(names: string[]): boolean {
+export function isMadeUp(names: string[]): boolean {
   return names.every((name, column) => name === String(column));
 }
 

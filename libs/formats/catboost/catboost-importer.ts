@@ -7,12 +7,14 @@ import {
   type Verdict,
 } from '../importer.js';
 import { parseModelJson } from '../model-json.js';
+import { findPickled } from '../pickle/root-package.js';
+import { compilePickled } from '../sklearn/compile-pickled.js';
 import { compileModel } from './compile-model.js';
 import type { CatboostModel } from './model.js';
 import { MAGIC, readCbm } from './read-cbm.js';
 import { readJson } from './read-json.js';
 
-const VERSION = '1';
+const VERSION = '2';
 /** A text cannot be longer in JavaScript. */
 const MOST_JSON_BYTES = 2 ** 29 - 25;
 const MOST_CBM_BYTES = 2 ** 31 - 1;
@@ -24,14 +26,14 @@ const MEMBERS = 'ctr_data|features_info|model_info|oblivious_trees|scale_and_bia
 
 type Kind = 'cbm' | 'json';
 
-/** Reads models that CatBoost saved (`save_model`), as cbm or as JSON. */
+/** Reads models that CatBoost saved (`save_model`), as cbm or as JSON, and pickles of its estimators. */
 export const catboostImporter: ModelImporter = {
   format: 'catboost',
   version: VERSION,
 
   async recognises(files: UploadedFile[]): Promise<boolean> {
     for (const file of files) if (await kindOf(file)) return true;
-    return false;
+    return (await findPickled(files, 'catboost')).length > 0;
   },
 
   async compile(files: UploadedFile[]): Promise<Verdict> {
@@ -46,8 +48,13 @@ export const catboostImporter: ModelImporter = {
       : found;
     const [model, ...others] = models;
     if (!model) {
+      const pickled = await findPickled(files, 'catboost');
+      if (pickled.length > 0) {
+        const facts = { importer: `catboost@${VERSION}`, format: 'catboost' };
+        return compilePickled(pickled, files, facts);
+      }
       throw new DamagedModel(
-        'No file is a CatBoost model: none begins with "CBM1" or as save_model(format="json") does.',
+        'No file is a CatBoost model: none begins with "CBM1" or as save_model(format="json") does, or is a pickle of one.',
       );
     }
     if (others.length > 0) {

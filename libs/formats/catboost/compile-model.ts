@@ -1,7 +1,7 @@
 import { NodeFlag } from '#program';
 import { ForestBuilder, type TreeNode } from '../forest-builder.js';
 import { DamagedModel, type Verdict } from '../importer.js';
-import { ProgramBuilder } from '../program-builder.js';
+import { ProgramBuilder, type NodeBuilder } from '../program-builder.js';
 import { addOutputs } from './add-outputs.js';
 import { bindFeatures, type Features } from './bind-features.js';
 import {
@@ -15,7 +15,24 @@ import {
 export function compileModel(model: CatboostModel, importer: string): Verdict {
   checkNumbers(model);
   const builder = new ProgramBuilder();
-  const features = bindFeatures(builder, model);
+  const { inputs, binding, ...features } = bindFeatures(builder, model);
+  addOutputs(builder, addScores(builder, model, features), model);
+  const { program, weights } = builder.finish({
+    importer,
+    format: 'catboost',
+    inputs,
+    binding,
+    defaultOutputs: ['predict'],
+  });
+  return { state: 'servable', program, weights };
+}
+
+/** Adds what makes raw scores of features: FP64 `[rows]` or `[rows, dimensions]`, and leaves INT32 `[rows, trees]`. */
+export function addScores(
+  builder: NodeBuilder,
+  model: CatboostModel,
+  features: Features,
+): { margin: string; leaf: string } {
   const { trees } = model;
   const { scores, leaf } = isOblivious(trees)
     ? addOblivious(builder, model, trees, features)
@@ -27,18 +44,11 @@ export function compileModel(model: CatboostModel, importer: string): Verdict {
           attributes: { scale: model.scale },
           weights: { bias: builder.weights.add('FP64', Float64Array.from(model.bias)) },
         });
-  addOutputs(builder, { margin, leaf }, model);
-  const { program, weights } = builder.finish({
-    importer,
-    format: 'catboost',
-    inputs: features.inputs,
-    binding: features.binding,
-    defaultOutputs: ['predict'],
-  });
-  return { state: 'servable', program, weights };
+  return { margin, leaf };
 }
 
-function checkNumbers({ scale, bias, floats, ctrs }: CatboostModel): void {
+/** Checks what all ways to compile a model rely on. Throws DamagedModel. */
+export function checkNumbers({ scale, bias, floats, ctrs }: CatboostModel): void {
   if (![scale, ...bias].every(Number.isFinite)) {
     throw new DamagedModel('scale_and_bias has a number that is not finite.');
   }
@@ -52,7 +62,7 @@ function checkNumbers({ scale, bias, floats, ctrs }: CatboostModel): void {
 }
 
 function addOblivious(
-  builder: ProgramBuilder,
+  builder: NodeBuilder,
   model: CatboostModel,
   trees: ObliviousTree[],
   { rows, tests, width, missingGreatest }: Features,
@@ -97,7 +107,7 @@ function addOblivious(
 
 /** CatBoost goes right where a value is greater, so left where it is at most the border. */
 function addBranching(
-  builder: ProgramBuilder,
+  builder: NodeBuilder,
   model: CatboostModel,
   trees: BranchingTree[],
   { rows, tests, width, missingGreatest }: Features,

@@ -9,7 +9,7 @@ import {
 import { canNameInputs, madeUpNames } from '../column-names.js';
 import { ForestBuilder, type TreeNode } from '../forest-builder.js';
 import { DamagedModel, UnsupportedModel, type Verdict } from '../importer.js';
-import { ProgramBuilder } from '../program-builder.js';
+import { ProgramBuilder, type NodeBuilder } from '../program-builder.js';
 import type { LightgbmModel, LightgbmSplit, LightgbmTree } from './model.js';
 import { objectiveOf, type Objective } from './objectives.js';
 
@@ -18,8 +18,8 @@ const ZERO = Math.fround(1e-35);
 
 const VERSIONS = ['v2', 'v3', 'v4'];
 
-/** Compiles a model. Throws UnsupportedModel and DamagedModel. */
-export function compileModel(model: LightgbmModel, importer: string): Verdict {
+/** Checks what all ways to compile a model rely on, and reads its objective. Throws UnsupportedModel and DamagedModel. */
+export function checkModel(model: LightgbmModel): Objective {
   if (!VERSIONS.includes(model.version)) {
     throw new UnsupportedModel(
       `The version "${model.version.slice(0, 40)}" of LightGBM's format is not supported; ${VERSIONS.join(', ')} are (LightGBM 2.0.12 to 4).`,
@@ -36,7 +36,12 @@ export function compileModel(model: LightgbmModel, importer: string): Verdict {
       `The model has ${model.trees.length} trees, which is not a multiple of ${columns}.`,
     );
   }
-  const objective = objectiveOf(model.objective, columns);
+  return objectiveOf(model.objective, columns);
+}
+
+/** Compiles a model. Throws UnsupportedModel and DamagedModel. */
+export function compileModel(model: LightgbmModel, importer: string): Verdict {
+  const objective = checkModel(model);
   const builder = new ProgramBuilder();
   const table = bindColumns(builder, model);
   const { margin, leaf } = addTrees(builder, table.rows, model);
@@ -59,7 +64,7 @@ interface Table {
 }
 
 /** Names that LightGBM makes up for arrays. */
-function isMadeUp(names: string[]): boolean {
+export function isMadeUp(names: string[]): boolean {
   return names.every((name, i) => name === `Column_${i}`);
 }
 
@@ -115,10 +120,13 @@ function joinColumns(
   return { inputs, binding: { kind: 'table' }, rows };
 }
 
-type Level = string | number | boolean;
+export type Level = string | number | boolean;
 
 /** The categories of pandas columns by feature; the file does not say which columns they are of, but how many there are. */
-function levelsOf({ pandasCategories, categoricalFeatures }: LightgbmModel): Map<number, Level[]> {
+export function levelsOf({
+  pandasCategories,
+  categoricalFeatures,
+}: LightgbmModel): Map<number, Level[]> {
   if (pandasCategories.length === 0) return new Map();
   if (pandasCategories.length !== categoricalFeatures.length) {
     throw new UnsupportedModel(
@@ -142,7 +150,8 @@ function checkLevels(list: unknown[]): Level[] {
   return levels;
 }
 
-function addTrees(builder: ProgramBuilder, rows: string, model: LightgbmModel) {
+/** Adds what makes margins of rows (FP64, all columns): FP64 `[rows]` or `[rows, columns]`, and leaves INT32 `[rows, trees]`. */
+export function addTrees(builder: NodeBuilder, rows: string, model: LightgbmModel) {
   const { features, treesPerIteration: columns, trees } = model;
   const forest = new ForestBuilder(
     {
@@ -198,12 +207,7 @@ function aroundZero(threshold: number): number {
   return threshold >= 0 ? Math.max(threshold, ZERO) : Math.min(threshold, below64(-ZERO));
 }
 
-function addLinear(
-  builder: ProgramBuilder,
-  rows: string,
-  leaf: string,
-  model: LightgbmModel,
-): string {
+function addLinear(builder: NodeBuilder, rows: string, leaf: string, model: LightgbmModel): string {
   const { trees, treesPerIteration: columns } = model;
   const leaves = trees.flatMap((tree) => tree.leaves);
   const starts = [0];
@@ -234,16 +238,7 @@ function addOutputs(
 ): void {
   const columns = model.treesPerIteration;
   const shape = columns === 1 ? [-1] : [-1, columns];
-  const iterations = model.trees.length / columns;
-  const averaged = model.averageOutput
-    ? builder.kernel('divide', [margin], { attributes: { divisor: iterations } })
-    : margin;
-  const predict =
-    objective.kernel === undefined
-      ? averaged
-      : builder.kernel(objective.kernel, [averaged], {
-          ...(objective.attributes && { attributes: objective.attributes }),
-        });
+  const predict = addLink(builder, margin, model, objective);
   builder.output({ name: 'predict', dtype: 'FP64', shape }, predict);
   if (objective.classifier) {
     const value = columns === 1 ? builder.kernel('both-classes', [predict]) : predict;
@@ -254,4 +249,19 @@ function addOutputs(
   }
   builder.output({ name: 'margin', dtype: 'FP64', shape }, margin);
   builder.output({ name: 'leaf', dtype: 'INT32', shape: [-1, model.trees.length] }, leaf);
+}
+
+/** Adds what makes answers of margins. */
+export function addLink(
+  builder: NodeBuilder,
+  margin: string,
+  model: LightgbmModel,
+  { kernel, attributes }: Objective,
+): string {
+  const iterations = model.trees.length / model.treesPerIteration;
+  const averaged = model.averageOutput
+    ? builder.kernel('divide', [margin], { attributes: { divisor: iterations } })
+    : margin;
+  if (kernel === undefined) return averaged;
+  return builder.kernel(kernel, [averaged], { ...(attributes && { attributes }) });
 }

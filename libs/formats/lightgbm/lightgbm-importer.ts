@@ -7,12 +7,14 @@ import {
   type Verdict,
 } from '../importer.js';
 import { parseModelJson } from '../model-json.js';
+import { findPickled } from '../pickle/root-package.js';
+import { compilePickled } from '../sklearn/compile-pickled.js';
 import { compileModel } from './compile-model.js';
 import type { LightgbmModel } from './model.js';
 import { readDump } from './read-dump.js';
 import { readText } from './read-text.js';
 
-const VERSION = '1';
+const VERSION = '2';
 /** A text cannot be longer in JavaScript. */
 const MOST_BYTES = 2 ** 29 - 25;
 /** Of nesting in a dump: leaf-wise trees may be deep. */
@@ -21,14 +23,17 @@ const HEAD_BYTES = 4096;
 
 type Kind = 'text' | 'dump';
 
-/** Reads models that LightGBM saved as text (`save_model`) or that were dumped as JSON (`dump_model`), 2.0.12 to 4. */
+/**
+ * Reads models that LightGBM saved as text (`save_model`) or that were dumped as JSON (`dump_model`), 2.0.12 to 4, and pickles
+ * of its Booster and of its estimators for scikit-learn.
+ */
 export const lightgbmImporter: ModelImporter = {
   format: 'lightgbm',
   version: VERSION,
 
   async recognises(files: UploadedFile[]): Promise<boolean> {
     for (const file of files) if (await kindOf(file)) return true;
-    return false;
+    return (await findPickled(files, 'lightgbm')).length > 0;
   },
 
   async compile(files: UploadedFile[]): Promise<Verdict> {
@@ -43,8 +48,13 @@ export const lightgbmImporter: ModelImporter = {
       : found;
     const [model, ...others] = models;
     if (!model) {
+      const pickled = await findPickled(files, 'lightgbm');
+      if (pickled.length > 0) {
+        const facts = { importer: `lightgbm@${VERSION}`, format: 'lightgbm' };
+        return compilePickled(pickled, files, facts);
+      }
       throw new DamagedModel(
-        'No file is a LightGBM model: none begins with "tree" as save_model writes it.',
+        'No file is a LightGBM model: none begins with "tree" as save_model writes it, or is a pickle of one.',
       );
     }
     if (others.length > 0) {

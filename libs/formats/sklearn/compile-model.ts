@@ -1,6 +1,6 @@
 import type { Binding, TensorSpec } from '#program';
 import { canNameInputs, madeUpNames } from '../column-names.js';
-import { DamagedModel, UnsupportedModel, type Verdict } from '../importer.js';
+import { DamagedModel, type Verdict } from '../importer.js';
 import { PyObject, type PyValue } from '../pickle/records.js';
 import { ProgramBuilder } from '../program-builder.js';
 import type { Answer, Estimator } from './estimator.js';
@@ -17,8 +17,16 @@ const MOST_COLUMNS = 100_000;
 /** Elements that may be read beside those that the file has bytes for. */
 const FREE_CELLS = 1_000_000;
 
+/** What a program says of who made it. */
+export interface CompiledBy {
+  /** `sklearn@1` */
+  importer: string;
+  /** The library of the outermost object. */
+  format: string;
+}
+
 /** Compiles the object that a file holds; `size` is that of the file. Throws UnsupportedModel and DamagedModel. */
-export function compileModel(root: PyValue, size: number, importer: string): Verdict {
+export function compileModel(root: PyValue, size: number, by: CompiledBy): Verdict {
   if (!(root instanceof PyObject)) {
     throw new DamagedModel('The file holds no object of a class.');
   }
@@ -32,8 +40,7 @@ export function compileModel(root: PyValue, size: number, importer: string): Ver
   if (defaults === undefined) return fitted.unsupported('has nothing that could be served');
   const { inputs, binding } = inputsOf(graph, names, named, estimator);
   const { program, weights } = builder.finish({
-    importer,
-    format: 'sklearn',
+    ...by,
     inputs,
     binding,
     defaultOutputs: defaults,
@@ -43,9 +50,8 @@ export function compileModel(root: PyValue, size: number, importer: string): Ver
 
 function checkRelease(fitted: Fitted): void {
   const [major, minor] = fitted.sklearn;
-  if (!fitted.module.startsWith('sklearn.')) {
-    throw new UnsupportedModel(`${fitted.id} is not a class of scikit-learn that is supported.`);
-  }
+  // Other libraries say in their own models which release wrote them.
+  if (!fitted.module.startsWith('sklearn.')) return;
   if (major === 0 && minor === 0) {
     fitted.unsupported('does not say which release of scikit-learn fitted it');
   }
@@ -83,7 +89,12 @@ function addOutputs(
   const names: string[] = [];
   const add = (name: string, { value, dtype, shape }: Answer) => {
     names.push(name);
-    builder.output({ name, dtype, shape }, value);
+    // Answers of float32 are float64 inside the graph, which loses nothing.
+    const single = estimator.single === true && dtype === 'FP64' && name.startsWith('predict');
+    const answer = single
+      ? graph.kernel('cast', [value], { attributes: { dtype: 'FP32' } })
+      : value;
+    builder.output({ name, dtype: single ? 'FP32' : dtype, shape }, answer);
   };
   if (estimator.predict) add('predict', estimator.predict(request));
   if (estimator.predictProba) {
@@ -101,6 +112,7 @@ function addOutputs(
   if (estimator.scoreSamples) add('score_samples', estimator.scoreSamples(request));
   if (estimator.transform)
     add('transform', matrixAnswer(graph, estimator.transform(request), fitted));
+  for (const [name, answer] of Object.entries(estimator.also?.(request) ?? {})) add(name, answer);
   const [first] = names;
   if (first === undefined) return undefined;
   if (names.includes('predict')) return ['predict'];
@@ -143,5 +155,9 @@ function inputsOf(
     };
   });
   const ignored = names.filter((_, i) => types[i] === undefined);
-  return { inputs, binding: { kind: 'table', ...(ignored.length > 0 && { ignored }) } };
+  const rules = {
+    ...(ignored.length > 0 && { ignored }),
+    ...(graph.integersAsTexts && { integersAsTexts: true }),
+  };
+  return { inputs, binding: { kind: 'table', ...rules } };
 }

@@ -17,6 +17,8 @@ export interface Estimator {
   readonly classes?: Labels;
   /** It reads one column of texts. */
   readonly readsTexts?: true;
+  /** Its predictions and probabilities are float32 numbers: FP64 in the graph, FP32 where they are answers. */
+  readonly single?: boolean;
   transform?: (input: Table) => Table;
   /** Labels of a classifier; FP64 `[rows]` or `[rows, outputs]` of a regressor. */
   predict?: (input: Table) => Answer;
@@ -27,6 +29,8 @@ export interface Estimator {
   predictProbas?: (input: Table) => Answer[];
   decisionFunction?: (input: Table) => Answer;
   scoreSamples?: (input: Table) => Answer;
+  /** What its library answers beside, by names of outputs, such as `margin` and `leaf` of boosted trees. */
+  also?: (input: Table) => Record<string, Answer>;
 }
 
 /** A value of the graph that can be an output; −1 stands for the rows. */

@@ -1,3 +1,6 @@
+import { catboostModels } from './boosters/catboost-models.js';
+import { lightgbmModels } from './boosters/lightgbm-models.js';
+import { xgboostModels } from './boosters/xgboost-models.js';
 import { clusters } from './clusters/clusters.js';
 import { columnTransformer } from './composition/column-transformer.js';
 import { pipelines } from './composition/pipelines.js';
@@ -51,8 +54,16 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
   }),
 );
 
+/** Classes of other libraries, by the package. */
+const others: ReadonlyMap<string, ReadonlyMap<string, CompileEstimator>> = new Map([
+  ['xgboost', new Map(Object.entries(xgboostModels))],
+  ['lightgbm', new Map(Object.entries(lightgbmModels))],
+  ['catboost', new Map(Object.entries(catboostModels))],
+]);
+
 /** What reads a fitted object; throws UnsupportedModel that names the class where nothing does. */
 export function compilerOf(fitted: Fitted): CompileEstimator {
-  const known = fitted.module.startsWith('sklearn.') ? estimators.get(fitted.class) : undefined;
+  const [library = ''] = fitted.module.split('.');
+  const known = (library === 'sklearn' ? estimators : others.get(library))?.get(fitted.class);
   return known ?? fitted.unsupported(`is not supported: nothing here reads ${fitted.id}`);
 }

@@ -148,6 +148,15 @@ export class Fitted {
     return typeof value === 'string' ? value : this.wrong(name, 'a string');
   }
 
+  /** Raw bytes, such as a model of another library. */
+  bytes(name: string): Uint8Array {
+    const value = this.attribute(name);
+    if (!(value instanceof Uint8Array)) return this.wrong(name, 'bytes');
+    // An element of an array is eight bytes as a rule.
+    this.budget.spend(Math.ceil(value.length / 8));
+    return value;
+  }
+
   textOr(name: string, otherwise: string): string {
     return this.isNone(name) ? otherwise : this.text(name);
   }

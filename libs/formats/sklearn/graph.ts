@@ -1,9 +1,16 @@
-import { COLUMN_PREFIX, type Forest, type KernelNode, type WeightRef } from '#program';
-import type { ProgramBuilder } from '../program-builder.js';
+import {
+  COLUMN_PREFIX,
+  type Forest,
+  type KernelNode,
+  type ObliviousForest,
+  type WeightRef,
+} from '#program';
+import type { NodeBuilder, ProgramBuilder } from '../program-builder.js';
 import type { Answer, Estimator } from './estimator.js';
 import { compilerOf } from './estimators.js';
 import type { Fitted } from './fitted.js';
 import type { Labels } from './labels.js';
+import { markSparse, withSparse } from './sparse-tables.js';
 import { columnOf, numbersTable, requestTable, tableOf, type Block, type Table } from './table.js';
 
 /** What a column of the request is; undecided until an estimator uses it. */
@@ -21,11 +28,13 @@ export interface MatrixRules {
 }
 
 /** The graph of one model while its estimators add to it. */
-export class SklearnGraph {
+export class SklearnGraph implements NodeBuilder {
   private types: ColumnType[] = [];
   private columnNames: readonly string[] = [];
   private readonly requests = new Map<string, string>();
   private readonly checked = new Map<string, string>();
+  /** Columns of texts take integers as well: they are categories of CatBoost. */
+  integersAsTexts = false;
 
   constructor(private readonly builder: ProgramBuilder) {}
 
@@ -52,6 +61,10 @@ export class SklearnGraph {
     return this.builder.forest(rows, forest);
   }
 
+  oblivious(rows: string, forest: ObliviousForest): { scores: string; leaf: string } {
+    return this.builder.oblivious(rows, forest);
+  }
+
   get weights(): ProgramBuilder['weights'] {
     return this.builder.weights;
   }
@@ -71,7 +84,7 @@ export class SklearnGraph {
   /** What a fitted object can do. Throws UnsupportedModel where its class is not known. */
   compile(fitted: Fitted): Estimator {
     fitted.budget.countEstimator();
-    return compilerOf(fitted)(fitted, this);
+    return markSparse(fitted, compilerOf(fitted)(fitted, this));
   }
 
   /** All columns as one value FP64 `[rows, width]`, checked as scikit-learn does. */
@@ -110,6 +123,13 @@ export class SklearnGraph {
     return type && type === 'texts';
   }
 
+  /** What messages call a column: its name in the request, else its number. */
+  nameOf(table: Table, column: number): string {
+    const { block, index } = columnOf(table, column);
+    const requested = block.kind === 'request' ? block.columns[index] : undefined;
+    return this.columnNames[requested ?? -1] ?? String(column);
+  }
+
   /** A column as BYTES `[rows]`. */
   texts(table: Table, column: number, owner: Fitted): string {
     const { block, index } = columnOf(table, column);
@@ -122,6 +142,10 @@ export class SklearnGraph {
 
   /** Some columns, in this order. */
   select(table: Table, columns: ArrayLike<number>): Table {
+    return withSparse(this.selected(table, columns), table.sparse === true);
+  }
+
+  private selected(table: Table, columns: ArrayLike<number>): Table {
     const blocks: Block[] = [];
     for (let i = 0; i < columns.length;) {
       const { block, index } = columnOf(table, columns[i] ?? -1);
@@ -137,7 +161,11 @@ export class SklearnGraph {
   }
 
   join(tables: readonly Table[]): Table {
-    return tableOf(tables.flatMap((table) => table.blocks));
+    const joined = tableOf(tables.flatMap((table) => table.blocks));
+    return withSparse(
+      joined,
+      tables.some((table) => table.sparse),
+    );
   }
 
   table(value: string, width: number): Table {

@@ -1,16 +1,8 @@
-import {
-  DamagedModel,
-  UnsupportedModel,
-  type ModelImporter,
-  type UploadedFile,
-  type Verdict,
-} from '../importer.js';
-import { readPythonFile } from '../pickle/python-file.js';
+import { DamagedModel, type ModelImporter, type UploadedFile, type Verdict } from '../importer.js';
 import { compressionOf } from '../pickle/compression.js';
-import { compileModel } from './compile-model.js';
+import { compilePickled } from './compile-pickled.js';
 
-const VERSION = '1';
-const MOST_BYTES = 2 ** 30;
+const VERSION = '2';
 /** First bytes that tell what a file is. */
 const HEAD_BYTES = 65_536;
 
@@ -27,24 +19,8 @@ export const sklearnImporter: ModelImporter = {
   async compile(files: UploadedFile[]): Promise<Verdict> {
     const models: UploadedFile[] = [];
     for (const file of files) if (await isModel(file)) models.push(file);
-    const [model, ...others] = models;
-    if (!model) throw new DamagedModel('No file is a model of scikit-learn.');
-    if (others.length > 0) {
-      const paths = models.map(({ path }) => path).join(', ');
-      throw new UnsupportedModel(
-        `Several files are models of scikit-learn: ${paths}. Log one a version.`,
-      );
-    }
-    if (model.size > MOST_BYTES) {
-      throw new UnsupportedModel(
-        `${model.path} has ${model.size} bytes; models up to ${MOST_BYTES} are supported.`,
-      );
-    }
-    const { root } = await readPythonFile(
-      model,
-      files.filter((file) => file !== model),
-    );
-    return compileModel(root, model.size, `sklearn@${VERSION}`);
+    if (models.length === 0) throw new DamagedModel('No file is a model of scikit-learn.');
+    return compilePickled(models, files, { importer: `sklearn@${VERSION}`, format: 'sklearn' });
   },
 };
 

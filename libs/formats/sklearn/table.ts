@@ -5,6 +5,8 @@
 export interface Table {
   readonly width: number;
   readonly blocks: readonly Block[];
+  /** It is a sparse matrix in Python, where XGBoost takes what is zero for missing. */
+  readonly sparse?: true;
 }
 
 export type Block =

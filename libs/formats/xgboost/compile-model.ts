@@ -3,30 +3,44 @@ import { canNameInputs, madeUpNames } from '../column-names.js';
 import type { Numbers, Part } from '../document.js';
 import { ForestBuilder } from '../forest-builder.js';
 import { UnsupportedModel, type Verdict } from '../importer.js';
-import { ProgramBuilder } from '../program-builder.js';
+import { ProgramBuilder, type NodeBuilder } from '../program-builder.js';
 import { readLevels } from './categories.js';
 import { isSince, objectiveOf, type Objective, type Version } from './objectives.js';
 import { leafWidth, readFacts, readTrees, type ModelFacts } from './read-model.js';
 
-/** Compiles the document of a model. Throws UnsupportedModel and DamagedModel. */
-export function compileModel(document: Part, importer: string): Verdict {
+/** What the document of a model says, checked: a file of its own and a pickled wrapper are both compiled from it. */
+export interface XgboostModel {
+  booster: Booster;
+  facts: ModelFacts;
+  objective: Objective;
+  /** As margins, one a column. */
+  base: number[];
+  /** The levels of features that are texts, where there are any. */
+  levels: (string[] | undefined)[] | undefined;
+}
+
+/** Reads the document of a model. Throws UnsupportedModel and DamagedModel. */
+export function readModel(document: Part): XgboostModel {
   const booster = boosterOf(document);
   const facts = readFacts(document);
   const objective = objectiveOf(facts.objective, facts.version);
   if (!objective) {
     throw new UnsupportedModel(`The objective "${facts.objective}" of XGBoost is not supported.`);
   }
-  const builder = new ProgramBuilder();
   // What was written before 1.0 holds it as a margin.
   const space = isSince(facts.version, [1, 0]) ? objective.base : 'identity';
   const base = facts.baseScore.map((score) => marginOf(score, space));
   const levels = booster.model && readLevels(booster.model, facts.features);
+  return { booster, facts, objective, base, levels };
+}
+
+/** Compiles the document of a model. Throws UnsupportedModel and DamagedModel. */
+export function compileModel(document: Part, importer: string): Verdict {
+  const model = readModel(document);
+  const { facts, levels } = model;
+  const builder = new ProgramBuilder();
   const table = levels ? readColumns(builder, facts, levels) : matrixOf(facts);
-  const values =
-    booster.name === 'gblinear'
-      ? addLinear(builder, table.rows, booster.model.field('weights').numbers(), facts, base)
-      : addForest(builder, table.rows, booster, facts, base);
-  addOutputs(builder, values, facts, objective);
+  addOutputs(builder, addMargin(builder, table.rows, model), facts, model.objective);
   const { program, weights } = builder.finish({
     importer,
     format: 'xgboost',
@@ -94,7 +108,7 @@ interface Table {
 }
 
 /** XGBoost refuses infinities in a DMatrix since 1.4 at the latest (1.3 took them). */
-function refusesInfinity({ version }: ModelFacts): boolean {
+export function refusesInfinity({ version }: ModelFacts): boolean {
   return isSince(version, [1, 4]);
 }
 
@@ -141,17 +155,35 @@ function readColumns(
   };
 }
 
-interface Values {
+/** FP32 `[rows]` or `[rows, columns]`; the leaves INT32 `[rows, trees]`. */
+export interface Values {
   margin: string;
   leaf?: { value: string; trees: number };
 }
 
+/** How an estimator answers otherwise than a Booster: with the first `most` trees, and reading rows in place. */
+export interface Reading {
+  most?: number;
+  inPlace?: boolean;
+}
+
+/** Adds what makes margins of rows (FP32, all columns). */
+export function addMargin(
+  builder: NodeBuilder,
+  rows: string,
+  { booster, facts, base }: XgboostModel,
+  reading: Reading = {},
+): Values {
+  return booster.name === 'gblinear'
+    ? addLinear(builder, rows, booster.model.field('weights').numbers(), facts, base)
+    : addForest(builder, rows, booster, { facts, base, ...reading });
+}
+
 function addForest(
-  builder: ProgramBuilder,
+  builder: NodeBuilder,
   rows: string,
   { name, model, treeWeights }: Booster,
-  facts: ModelFacts,
-  base: number[],
+  { facts, base, most, inPlace }: { facts: ModelFacts; base: number[] } & Reading,
 ): Values {
   const { features, columns } = facts;
   const trees = new ForestBuilder(
@@ -165,7 +197,11 @@ function addForest(
     },
     leafWidth(model, columns),
   );
-  readTrees(model, trees, facts, treeWeights);
+  readTrees(model, trees, facts, {
+    ...(treeWeights && { weights: treeWeights }),
+    ...(most !== undefined && { most }),
+    ...(name === 'dart' && inPlace && { through: base }),
+  });
   // Sums began with the base score since 1.3, with dropout since 1.4; before, it was added in the end.
   const baseFirst = isSince(facts.version, name === 'dart' ? [1, 4] : [1, 3]);
   const forest = trees.build(builder.weights, baseFirst ? base : undefined);
@@ -177,7 +213,7 @@ function addForest(
 
 /** `weights`: one a feature and column, then the biases. */
 function addLinear(
-  builder: ProgramBuilder,
+  builder: NodeBuilder,
   rows: string,
   weights: Numbers,
   { features, columns }: ModelFacts,
@@ -227,8 +263,9 @@ function addOutputs(
   if (leaf) builder.output({ name: 'leaf', dtype: 'INT32', shape: [-1, leaf.trees] }, leaf.value);
 }
 
-function addLink(
-  builder: ProgramBuilder,
+/** Adds what makes answers of margins. */
+export function addLink(
+  builder: NodeBuilder,
   margin: string,
   link: Objective['link'],
   version: Version,

@@ -37,8 +37,8 @@ const OBJECTIVES: Record<string, (version: Version) => Objective> = {
   'survival:cox': () => POSITIVE,
   'survival:aft': () => POSITIVE,
   'binary:logistic': () => ({ base: 'logit', link: 'sigmoid', classifier: true }),
-  // Since 1.4 the base score of raw margins is a margin too.
-  'binary:logitraw': (version) => (isSince(version, [1, 4]) ? SAME : { ...SAME, base: 'logit' }),
+  // Since 1.3 the base score of raw margins is a margin too.
+  'binary:logitraw': (version) => (isSince(version, [1, 3]) ? SAME : { ...SAME, base: 'logit' }),
   'binary:hinge': () => ({ base: 'identity', link: 'hinge' }),
   'multi:softprob': () => ({ base: 'identity', link: 'softmax', classifier: true }),
   'multi:softmax': () => ({ base: 'identity', link: 'arg-max', classifier: true }),

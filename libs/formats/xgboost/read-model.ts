@@ -79,22 +79,37 @@ function readBaseScore(part: Part, columns: number): number[] {
   return Array.from({ length: columns }, (_, i) => numbers[i] ?? numbers[0] ?? 0);
 }
 
-/** Adds the trees of a `gbtree` model; `weights` are those of dart, one a tree. */
+/** Which trees are added, and what becomes of their leaves. */
+export interface TreeRules {
+  /** Those of dart, one a tree. */
+  weights?: Numbers;
+  /** The first so many trees. */
+  most?: number;
+  /**
+   * The base of each column goes in and out of every leaf before it is weighed, in float32: so does dart where it reads rows
+   * in place (`Dart::InplacePredict` of src/gbm/gbtree.cc, 1.4 to 3.2).
+   */
+  through?: number[];
+}
+
+/** Adds the trees of a `gbtree` model. */
 export function readTrees(
   model: Part,
   builder: ForestBuilder,
   facts: ModelFacts,
-  weights?: Numbers,
+  { weights, most = Infinity, through }: TreeRules = {},
 ): void {
   const trees = model.field('trees').list();
   const groups = model.field('tree_info').numbers(trees.length);
   for (const [i, tree] of trees.entries()) {
-    const read = readTree(tree, facts, weights?.[i] ?? 1);
+    if (i >= most) break;
+    const column = groups[i] ?? 0;
+    const read = readTree(tree, facts, { weight: weights?.[i] ?? 1, base: through?.[column] ?? 0 });
     builder.addTree({
       name: tree.path,
       nodes: read.nodes,
       read: read.node,
-      column: groups[i] ?? 0,
+      column,
     });
   }
 }
@@ -119,7 +134,11 @@ export function leafWidth(model: Part, columns: number): number {
     : model.damaged(`has leaves of ${width} numbers where the model has ${columns} columns`);
 }
 
-function readTree(tree: Part, facts: ModelFacts, weight: number) {
+function readTree(
+  tree: Part,
+  facts: ModelFacts,
+  { weight, base }: { weight: number; base: number },
+) {
   const left = tree.field('left_children').numbers();
   const nodes = left.length;
   if (nodes === 0) tree.damaged('has no nodes');
@@ -133,9 +152,10 @@ function readTree(tree: Part, facts: ModelFacts, weight: number) {
   const node = (number: number): TreeNode => {
     if (left[number] === -1) {
       // Dart multiplies the answer of a tree in float32 before it is added.
-      const values = leafValues(number).map((value) =>
-        Math.fround(Math.fround(value) * Math.fround(weight)),
-      );
+      const values = leafValues(number).map((value) => {
+        const leaf = Math.fround(Math.fround(Math.fround(value) + base) - base);
+        return Math.fround(leaf * Math.fround(weight));
+      });
       if (values.some(Number.isNaN)) tree.damaged(`node ${number}: a leaf is not a number`);
       return { values, number };
     }
