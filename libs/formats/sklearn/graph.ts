@@ -25,7 +25,8 @@ export class SklearnGraph {
   private types: ColumnType[] = [];
   private columnNames: readonly string[] = [];
   private readonly requests = new Map<string, string>();
-  private readonly checked = new Map<string, string>();
+  private readonly made = new Map<string, string>();
+  private readonly forests = new Map<Forest, Map<string, { scores: string; leaf: string }>>();
 
   constructor(private readonly builder: ProgramBuilder) {}
 
@@ -45,11 +46,25 @@ export class SklearnGraph {
     inputs: string[],
     given: Pick<KernelNode, 'attributes' | 'weights'> = {},
   ): string {
-    return this.builder.kernel(name, inputs, given);
+    const texts = Object.values(given.attributes ?? {}).some(Array.isArray);
+    if (given.weights || texts) return this.builder.kernel(name, inputs, given);
+    const key = JSON.stringify([name, inputs, given.attributes]);
+    return this.once(key, () => this.builder.kernel(name, inputs, given));
   }
 
+  /** A forest that several outputs ask for is there once: it is most of what a model weighs. */
   forest(rows: string, forest: Forest): { scores: string; leaf: string } {
-    return this.builder.forest(rows, forest);
+    const known = this.forests.get(forest) ?? new Map<string, { scores: string; leaf: string }>();
+    const made = known.get(rows) ?? this.builder.forest(rows, forest);
+    this.forests.set(forest, known.set(rows, made));
+    return made;
+  }
+
+  /** Kernels are pure: what was made of the same values before need not be made again. */
+  private once(key: string, make: () => string): string {
+    const made = this.made.get(key) ?? make();
+    this.made.set(key, made);
+    return made;
   }
 
   get weights(): ProgramBuilder['weights'] {
@@ -83,14 +98,12 @@ export class SklearnGraph {
       owner.damaged(`was fitted on ${features} columns and is given ${table.width}`);
     }
     const value = this.unchecked(table, owner);
-    const key = `${value} ${missing} ${narrow}`;
-    const known = this.checked.get(key);
-    if (known !== undefined) return known;
-    const checked = this.kernel('check-finite', [value], {
-      attributes: { missing, dtype: narrow ? 'FP32' : 'FP64', owner: owner.class },
-    });
-    this.checked.set(key, checked);
-    return checked;
+    // Who looks first is told of: a table is checked once.
+    return this.once(`${value} ${missing} ${narrow}`, () =>
+      this.builder.kernel('check-finite', [value], {
+        attributes: { missing, dtype: narrow ? 'FP32' : 'FP64', owner: owner.class },
+      }),
+    );
   }
 
   /** All columns as one value, whatever is in them. */
