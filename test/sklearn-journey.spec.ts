@@ -190,7 +190,7 @@ describe('a pipeline of a data frame', () => {
     const category = await ask({ sex: one('sex', 'BYTES', 'unsaid') });
     expect(category.status).toBe(400);
     expect(category.pointer).toMatch(/^\/inputs/);
-    expect(category.detail).toMatch(/unsaid.*row 0.*OrdinalEncoder/);
+    expect(category.detail).toMatch(/unsaid.*row 0, column 0 \("sex"\) of what OrdinalEncoder/);
     const number = await ask({ sex: one('sex', 'INT64', 1) });
     expect(number).toMatchObject({ status: 400, pointer: '/inputs/2/datatype' });
   });

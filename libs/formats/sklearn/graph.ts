@@ -20,6 +20,9 @@ export interface MatrixRules {
   narrow?: boolean;
 }
 
+/** Columns whose names a message may use: each is written into the program. */
+const MOST_NAMES = 1000;
+
 /** The graph of one model while its estimators add to it. */
 export class SklearnGraph {
   private types: ColumnType[] = [];
@@ -101,7 +104,12 @@ export class SklearnGraph {
     // Who looks first is told of: a table is checked once.
     return this.once(`${value} ${missing} ${narrow}`, () =>
       this.builder.kernel('check-finite', [value], {
-        attributes: { missing, dtype: narrow ? 'FP32' : 'FP64', owner: owner.class },
+        attributes: {
+          missing,
+          dtype: narrow ? 'FP32' : 'FP64',
+          owner: owner.class,
+          ...this.namesFor(table),
+        },
       }),
     );
   }
@@ -113,6 +121,16 @@ export class SklearnGraph {
     if (only !== undefined && values.length === 1) return only;
     if (only === undefined) return owner.unsupported('is given no columns at all');
     return this.kernel('join-tables', values);
+  }
+
+  /** For messages of kernels: what the request calls these columns, where they are columns of the request. */
+  namesFor({ blocks, width }: Table): { names?: string[] } {
+    const names = blocks.flatMap((block) =>
+      block.kind === 'request' ? block.columns.map((c) => this.columnNames[c] ?? '') : [],
+    );
+    const known = names.length === width && width <= MOST_NAMES;
+    // A made-up name in its place says nothing.
+    return known && names.some((name, i) => name !== `x${i}`) ? { names } : {};
   }
 
   /** Whether a column is of texts; undefined where the request's column is not decided yet. */
