@@ -56,20 +56,27 @@ export async function loadProgram(
     );
   }
   const slots = new Slots(inputNames(parsed));
+  const forests = parsed.nodes.some(({ kind }) => kind === 'forest' || kind === 'oblivious');
   const reader = new WeightsReader(weights);
+  // Forests copy what they need. Views of kernels would keep the whole, and with it what only forests needed.
+  const kernelWeights = forests ? reader.copying() : reader;
   const steps: Step[] = [];
   try {
     for (const [i, node] of parsed.nodes.entries()) {
-      steps.push(await loadNode(node, { slots, reader, options, pointer: `/nodes/${i}` }));
+      const context = { slots, options, pointer: `/nodes/${i}` };
+      const own = node.kind === 'kernel' ? kernelWeights : reader;
+      steps.push(await loadNode(node, { ...context, reader: own }));
     }
     for (const { name } of parsed.signature.outputs) slots.find(name, '/signature/outputs');
   } catch (error) {
     await closeAll(steps);
     throw error;
   }
-  // Forests copy what they need; kernels keep views, and with them the whole.
   const keepsWeights = parsed.nodes.some((node) => node.kind === 'kernel' && node.weights);
-  return new Graph(parsed, slots, steps, keepsWeights ? weights.byteLength : 0);
+  const whole = keepsWeights ? weights.byteLength : 0;
+  reader.close();
+  kernelWeights.close();
+  return new Graph(parsed, slots, steps, forests ? kernelWeights.copied : whole);
 }
 
 /** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */

@@ -135,3 +135,8 @@ export function tableShape({ shape }: Value): { rows: number; columns: number } 
   }
   return { rows, columns };
 }
+
+/** How a message speaks of a column that an estimator reads: by its place there, and as the request calls it. */
+export function columnText(column: number, name: string | undefined): string {
+  return name === undefined ? String(column) : `${column} ("${name.slice(0, 100)}")`;
+}
