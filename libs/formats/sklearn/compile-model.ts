@@ -87,7 +87,7 @@ function addOutputs(
   };
   if (estimator.predict) add('predict', estimator.predict(request));
   if (estimator.predictProba) {
-    const width = estimator.classes?.values.length ?? -1;
+    const width = estimator.probabilities ?? estimator.classes?.values.length ?? -1;
     add('predict_proba', {
       value: estimator.predictProba(request),
       dtype: 'FP64',
@@ -99,7 +99,8 @@ function addOutputs(
   }
   if (estimator.decisionFunction) add('decision_function', estimator.decisionFunction(request));
   if (estimator.scoreSamples) add('score_samples', estimator.scoreSamples(request));
-  if (estimator.transform)
+  if (estimator.transformAnswer) add('transform', estimator.transformAnswer(request));
+  else if (estimator.transform)
     add('transform', matrixAnswer(graph, estimator.transform(request), fitted));
   const [first] = names;
   if (first === undefined) return undefined;

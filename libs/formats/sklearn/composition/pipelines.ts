@@ -93,9 +93,10 @@ function transformed(step: Estimator, input: Table, fitted: Fitted): Table {
 /** All that an estimator can do, with something done to the table first. */
 export function behind(last: Estimator, before: (input: Table) => Table): Estimator {
   const { transform, predict, predictIndex, predictProba, predictProbas } = last;
-  const { decisionFunction, scoreSamples, classes } = last;
+  const { decisionFunction, scoreSamples, classes, probabilities } = last;
   return {
     ...(classes && { classes }),
+    ...(probabilities !== undefined && { probabilities }),
     ...(transform && { transform: (input: Table) => transform(before(input)) }),
     ...(predict && { predict: (input: Table) => predict(before(input)) }),
     ...(predictIndex && { predictIndex: (input: Table) => predictIndex(before(input)) }),
@@ -112,10 +113,12 @@ export function behind(last: Estimator, before: (input: Table) => Table): Estima
 export function weightsOf(fitted: Fitted): Map<string, number> {
   const weights = fitted.attribute('transformer_weights');
   if (!(weights instanceof PyDict)) return fitted.wrong('transformer_weights', 'a dict');
-  return new Map(weights.entries.map(([name, value]) => [
+  return new Map(
+    weights.entries.map(([name, value]) => [
       typeof name === 'string' ? name : '',
       numberIn(value) ?? NaN,
-    ]));
+    ]),
+  );
 }
 
 export function weighted(graph: SklearnGraph, table: Table, weight: number, owner: Fitted): Table {

@@ -52,8 +52,7 @@ export const vectorizers: Record<string, CompileEstimator> = {
   },
 };
 
-/** Each text becomes so many numbers, as long as these are not kept as the few that are not 0. */
-const MOST_HASHED = 2 ** 18;
+const MOST_HASHED = 2 ** 31 - 1;
 
 function counts(
   graph: SklearnGraph,
