@@ -14,7 +14,8 @@ import type { Table } from '../table.js';
 export const dummies: Record<string, CompileEstimator> = {
   DummyClassifier: (fitted, graph) => {
     const strategy = fitted.text('strategy');
-    if (strategy === 'stratified' || strategy === 'uniform') {
+    // Until 0.23 the default was to warn and be stratified.
+    if (['stratified', 'uniform', 'warn'].includes(strategy)) {
       return fitted.unsupported(`has strategy="${strategy}", whose answers are drawn by chance`);
     }
     const outputs = fitted.isNone('n_outputs_') ? 1 : fitted.integer('n_outputs_', 1, 100_000);

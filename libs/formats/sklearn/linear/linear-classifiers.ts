@@ -35,6 +35,8 @@ function ridge(fitted: Fitted, graph: SklearnGraph): Estimator {
     return plain(fitted, graph);
   }
   const { common, outputs, scores } = linearModel(fitted, graph);
+  if (!fitted.since(1, 1))
+    fitted.unsupported('has several labels a row, before they were understood');
   return {
     ...common,
     predict: (input) => indicators(graph, scores(input), 0, outputs),

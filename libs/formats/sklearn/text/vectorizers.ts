@@ -48,7 +48,12 @@ export const vectorizers: Record<string, CompileEstimator> = {
 
   TfidfTransformer: (fitted, graph) => {
     const common = featuresOf(fitted);
-    return { ...common, transform: (input) => weighing(fitted, graph, input.width)(input) };
+    const width = fitted.flag('use_idf') ? frequenciesOf(fitted).length : undefined;
+    return {
+      ...(width !== undefined && { features: width }),
+      ...common,
+      transform: (input) => weighing(fitted, graph, input.width)(input),
+    };
   },
 };
 
@@ -84,7 +89,7 @@ function weighing(fitted: Fitted, graph: SklearnGraph, width: number): (table: T
 }
 
 /** Since 1.4 `idf_` is an array, before it was the diagonal of a sparse matrix. */
-function frequenciesOf(fitted: Fitted, width: number): Float64Array {
+function frequenciesOf(fitted: Fitted, width?: number): Float64Array {
   if (!fitted.isNone('idf_')) return fitted.vector('idf_', width);
   const diagonal = fitted.fitted('_idf_diag');
   return diagonal.vector(diagonal.oneNamed('data', '_data'), width);
