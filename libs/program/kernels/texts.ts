@@ -2,21 +2,20 @@ import { ProgramError } from '../program-error.js';
 import { hashedColumn, murmur3 } from './feature-hash.js';
 import { floatsOf, onlyInput, type Kernel, type KernelArguments } from './kernel.js';
 import { SparseRows } from './sparse.js';
+import { SPACE, tokenPattern } from './token-pattern.js';
 
-/** What Python's `\w` matches: letters, numbers and the underscore. */
+/** Words of one or more, and of two or more characters. */
 const WORDS = [/[\p{L}\p{N}_]+/gu, /[\p{L}\p{N}_]{2,}/gu] as const;
-/** What Python's `\s` matches; JavaScript's is another set. */
-const SPACE =
-  '[\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
-const SPACES = new RegExp(`${SPACE}+`, 'gu');
-const SEVERAL_SPACES = new RegExp(`${SPACE}{2,}`, 'gu');
+const SPACES = new RegExp(`[${SPACE}]+`, 'gu');
+const SEVERAL_SPACES = new RegExp(`[${SPACE}]{2,}`, 'gu');
 
 /** Texts to numbers (sklearn/feature_extraction/text.py and _hashing_fast.pyx, 0.22 to 1.8). */
 export const texts: Record<string, Kernel> = {
   /**
    * How often each term of the attribute `vocabulary` (by column) comes in each text of BYTES `[rows]`; with the attribute
    * `hashed` = columns, terms go to the column that their MurmurHash3 says, with its sign where `signed`. Terms: attribute
-   * `analyzer` (word, char, char_wb), `least` and `most` words or characters a term, `shortest` word (1 or 2 characters),
+   * `analyzer` (word, char, char_wb), `least` and `most` words or characters a term, `shortest` word (1 or 2 characters) or the
+   * `pattern` of words (see token-pattern.ts),
    * `lowercase`, `accents` (keep, unicode, ascii), `stop` (words left out), `binary` (1 for any number). FP64
    * `[rows, columns]`, sparse. A missing text is refused with INVALID_INPUT.
    */
@@ -69,7 +68,9 @@ function termsOf(given: KernelArguments): (text: string) => Iterable<string> {
   const analyzer = given.oneOf('analyzer', ['word', 'char', 'char_wb']);
   const least = given.integer('least', 1, 1000);
   const most = given.integer('most', least, 1000);
-  const pattern = WORDS[given.integer('shortest', 1, 2) - 1] ?? WORDS[1];
+  const pattern = given.has('pattern')
+    ? (tokenPattern(given.text('pattern')) ?? given.fail('pattern'))
+    : (WORDS[given.integer('shortest', 1, 2) - 1] ?? WORDS[1]);
   const lower = given.flag('lowercase');
   const accents = given.oneOf('accents', ['keep', 'unicode', 'ascii']);
   const stop = new Set(given.strings('stop'));

@@ -1,4 +1,5 @@
-import { PyDict } from '../../pickle/records.js';
+import { tokenPattern } from '#program';
+import { PyDict, PyGlobal } from '../../pickle/records.js';
 import type { CompileEstimator } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -131,6 +132,7 @@ const PATTERNS: Record<string, number> = {
 
 /** How texts are taken apart, as `count-terms` has it. */
 function analysisOf(fitted: Fitted) {
+  refuseFloat32(fitted);
   for (const name of ['preprocessor', 'tokenizer']) {
     if (!fitted.isNone(name)) fitted.unsupported(`has a ${name} of its own, which is code`);
   }
@@ -139,8 +141,9 @@ function analysisOf(fitted: Fitted) {
   }
   const analyzer = fitted.oneOf('analyzer', ['word', 'char', 'char_wb']);
   const pattern = fitted.textOr('token_pattern', '');
-  const shortest = PATTERNS[pattern] ?? 0;
-  if (analyzer === 'word' && shortest === 0) {
+  const shortest = Object.hasOwn(PATTERNS, pattern) ? PATTERNS[pattern] : undefined;
+  const isOwn = analyzer === 'word' && shortest === undefined;
+  if (isOwn && !tokenPattern(pattern)) {
     fitted.unsupported(`has token_pattern=${JSON.stringify(pattern.slice(0, 100))}`);
   }
   const [least, most] = itemsOf(fitted.attribute('ngram_range'))?.map((n) => numberIn(n)) ?? [];
@@ -154,11 +157,19 @@ function analysisOf(fitted: Fitted) {
     analyzer,
     least,
     most,
-    shortest: Math.max(1, shortest),
+    ...(isOwn ? { pattern } : { shortest: shortest ?? 1 }),
     lowercase: fitted.flag('lowercase'),
     accents,
     stop: analyzer === 'word' ? stopWords(fitted) : [],
   };
+}
+
+/** Numbers are computed as float64 here, whatever they are. */
+function refuseFloat32(fitted: Fitted): void {
+  const dtype = fitted.isNone('dtype') ? undefined : fitted.attribute('dtype');
+  if (dtype instanceof PyGlobal && /^(float32|float16)$/.test(dtype.name)) {
+    fitted.unsupported(`computes in dtype=${dtype.name}, which cannot be followed exactly`);
+  }
 }
 
 function stopWords(fitted: Fitted): string[] {
