@@ -15,6 +15,8 @@ export interface Estimator {
   readonly names?: string[];
   /** Of a classifier with one output. */
   readonly classes?: Labels;
+  /** It answers another number of columns than it takes, which it may not know. */
+  readonly changesWidth?: true;
   /** It reads one column of texts. */
   readonly readsTexts?: true;
   transform?: (input: Table) => Table;

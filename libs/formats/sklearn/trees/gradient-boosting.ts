@@ -108,9 +108,16 @@ function leavesOf(
   };
 }
 
+/** What does not round between float32 and its answer: trees, and linear models with float64 coefficients. */
+const FOLLOWED =
+  /^((DecisionTree|ExtraTree|RandomForest|ExtraTrees|GradientBoosting|HistGradientBoosting|Dummy)(Classifier|Regressor)|LogisticRegression|LinearRegression|Ridge|Lasso|ElasticNet)$/;
+
 /** The raw prediction of an `init_` that looks at the rows, which it sees rounded to float32. */
 function rawOfInit(fitted: Fitted, graph: SklearnGraph, columns: number): (rows: Table) => string {
   const init = fitted.fitted('init_');
+  if (!FOLLOWED.test(init.class)) {
+    fitted.unsupported(`has init=${init.class}, which would compute in float32 there`);
+  }
   const coefficients = init.has('coef_') ? init.attribute('coef_') : undefined;
   if (coefficients instanceof NdArray && coefficients.dtype.itemSize === 4) {
     init.unsupported('begins a boosting in float32, in which it cannot be followed exactly');
