@@ -4,8 +4,12 @@ import { xgboostModels } from './boosters/xgboost-models.js';
 import { clusters } from './clusters/clusters.js';
 import { columnTransformer } from './composition/column-transformer.js';
 import { pipelines } from './composition/pipelines.js';
+import { severalOutputs } from './composition/several-outputs.js';
+import { thresholds } from './composition/thresholds.js';
 import { wrappers } from './composition/wrappers.js';
+import { dummies } from './dummies/dummies.js';
 import { committees } from './ensembles/committees.js';
+import { outputCodes } from './ensembles/output-codes.js';
 import { stacks } from './ensembles/stacks.js';
 import type { CompileEstimator } from './estimator.js';
 import type { Fitted } from './fitted.js';
@@ -16,10 +20,13 @@ import { perceptrons } from './neural/perceptrons.js';
 import { distributions } from './preprocessing/distributions.js';
 import { encoders } from './preprocessing/encoders.js';
 import { imputers } from './preprocessing/imputers.js';
+import { labelEncoders } from './preprocessing/label-encoders.js';
+import { multivariateImputers } from './preprocessing/multivariate-imputers.js';
 import { scalers } from './preprocessing/scalers.js';
 import { selectors } from './preprocessing/selectors.js';
 import { bayes } from './probabilistic/bayes.js';
 import { supportVectorMachines } from './svm/support-vectors.js';
+import { records } from './text/records.js';
 import { vectorizers } from './text/vectorizers.js';
 import { forests } from './trees/forests.js';
 import { gradientBoosting } from './trees/gradient-boosting.js';
@@ -51,6 +58,13 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...distributions,
     ...vectorizers,
     ...isolationForest,
+    ...severalOutputs,
+    ...thresholds,
+    ...dummies,
+    ...labelEncoders,
+    ...outputCodes,
+    ...multivariateImputers,
+    ...records,
   }),
 );
 

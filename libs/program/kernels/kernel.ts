@@ -5,7 +5,19 @@ import type { DType, Tensor, TensorData } from '../tensor.js';
 import type { WeightsReader } from '../weights.js';
 
 /** A tensor inside the graph: what it is called is the graph's affair. */
-export type Value = Omit<Tensor, 'name'>;
+export type Value = Omit<Tensor, 'name'> & {
+  /**
+   * A table FP64 or FP32 `[rows, columns]` of which `data` has only some numbers; all others are 0. Kernels without a form for
+   * such (see sparse.ts) are never given one.
+   */
+  sparse?: SparsePlaces;
+};
+
+/** The numbers of row r are those from `starts`[r] to `starts`[r + 1], each in its column of `columns`, ascending. */
+export interface SparsePlaces {
+  starts: Int32Array;
+  columns: Int32Array;
+}
 
 /** What a prepared kernel does with each request. It never changes its inputs. */
 export type RunKernel = (inputs: Value[]) => Value[];

@@ -5,11 +5,13 @@ import { columns } from './columns.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
+import { imputers } from './imputers.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
 import { numbers } from './numbers.js';
+import { records } from './records.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
@@ -29,6 +31,8 @@ const families: Record<string, Kernel>[] = [
   distances,
   distributions,
   texts,
+  records,
+  imputers,
   supportVectors,
   likelihoods,
   trees,

@@ -31,6 +31,10 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   trunc: Math.trunc,
   'round-even': roundEven,
   sign: Math.sign,
+  'is-finite': (x) => Number(Number.isFinite(x)),
+  'is-infinite': (x) => Number(x === Infinity || x === -Infinity),
+  'to-radians': (x) => x * (Math.PI / 180),
+  'to-degrees': (x) => x * (180 / Math.PI),
   relu: (x) => (x > 0 || x !== x ? x : 0),
 };
 
