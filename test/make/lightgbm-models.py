@@ -211,7 +211,9 @@ def make_unusual(rng):
         ("without_a_class", classes, {"num_class": 4}, {}),
     ]:
         linear = parameters.get("linear_tree") and VERSION < (3, 2)
-        if not linear:
+        # LightGBM 4.0 crashes.
+        crashes = name == "quantised" and VERSION == (4, 0)
+        if not linear and not crashes:
             attempt("unusual_" + name, kind[0], kind[1], dict(parameters), np.random.RandomState(rng.randint(2**31)), **more)
 
 

@@ -5,6 +5,7 @@ import { ForestBuilder } from '../forest-builder.js';
 import { UnsupportedModel, type Verdict } from '../importer.js';
 import { ProgramBuilder } from '../program-builder.js';
 import { readLevels } from './categories.js';
+import { log32 } from './log32.js';
 import { isSince, objectiveOf, type Objective, type Version } from './objectives.js';
 import { leafWidth, readFacts, readTrees, type ModelFacts } from './read-model.js';
 
@@ -80,9 +81,9 @@ function marginOf(score: number, base: Objective['base']): number {
     case 'identity':
       return score;
     case 'log':
-      return fround(Math.log(score));
+      return log32(score);
     case 'logit':
-      return -fround(Math.log(fround(fround(1 / score) - 1)));
+      return -log32(fround(fround(1 / score) - 1));
   }
 }
 
