@@ -47,7 +47,8 @@ export function readBinary(bytes: Uint8Array): unknown {
   if (learner.hasAttributes) skipPairs(reader);
   // Before 1.0 the parameter of this objective followed.
   if (learner.version[0] === 0 && objective === 'count:poisson') reader.text64('max_delta_step');
-  if (learner.hasMetrics) skipTexts(reader);
+  // 1.0 says that there are metrics and may write none.
+  if (learner.hasMetrics && reader.left > 0) skipTexts(reader);
   reader.end();
   const { parameters, version } = learner;
   return {

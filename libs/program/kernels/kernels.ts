@@ -9,6 +9,7 @@ import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
 import { numbers } from './numbers.js';
+import { onnxMl } from './onnx-ml.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
@@ -31,6 +32,7 @@ const families: Record<string, Kernel>[] = [
   supportVectors,
   likelihoods,
   trees,
+  onnxMl,
 ];
 
 /**
