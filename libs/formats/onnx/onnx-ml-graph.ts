@@ -1,7 +1,7 @@
 import type { DType, KernelNode, TensorSpec } from '#program';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { ProgramBuilder } from '../program-builder.js';
-import { integerOf } from './onnx-attributes.js';
+import { integerOf, integersOf } from './onnx-attributes.js';
 import type { GraphPorts } from './onnx-bridging.js';
 import { linearOperators } from './onnx-ml-linear.js';
 import { treeOperators } from './onnx-ml-trees.js';
@@ -153,6 +153,21 @@ export class MlGraph {
     return Array.from(new BigInt64Array(buffer), Number);
   }
 
+  isConstant(name: string | undefined): boolean {
+    return this.graph.initializers.some((candidate) => candidate.name === name);
+  }
+
+  /** The floats of an initializer that is a number or a row of them. */
+  row(name: string | undefined): Float32Array {
+    const tensor = this.graph.initializers.find((candidate) => candidate.name === name);
+    if (!tensor || tensor.isExternal || elementType(tensor.dataType)?.dtype !== 'FP32') {
+      return this.leave();
+    }
+    const [rows = 1, ...rest] = tensor.dims.toReversed().slice(1);
+    if (rows !== 1 || rest.length > 0) this.leave();
+    return new Float32Array(Uint8Array.from(readTensorValues(tensor, 'FP32')).buffer);
+  }
+
   private input({ name, dtype, shape, sequence, optional, anyShape }: TensorSpec): MlValue {
     const [rows, width = 0, ...rest] = shape;
     const plain = !sequence && !optional && !anyShape && rest.length === 0;
@@ -165,17 +180,17 @@ export class MlGraph {
     const bridged = this.ports.bridge.outputs[spec.name];
     const value = this.values.get(bridged?.kind === 'map' ? bridged.value : spec.name);
     const isInput = this.ports.inputs.some(({ name }) => name === value?.value);
-    const freeRows = spec.anyShape || spec.shape[0] === -1;
-    if (!value || value.dtype !== spec.dtype || isInput || !freeRows || spec.sequence) {
-      return this.leave();
-    }
-    if (bridged?.kind !== 'map') return this.builder.output(spec, value.value);
+    if (!value || value.dtype !== spec.dtype || isInput || spec.sequence) return this.leave();
+    // Some exporters declare one row where there are as many as in the inputs.
+    const shape = value.rank === 1 ? [-1] : [-1, value.width];
+    const told = { name: spec.name, dtype: spec.dtype, shape };
+    if (bridged?.kind !== 'map') return this.builder.output(told, value.value);
     const texts = bridged.labels.filter((label) => typeof label === 'string');
     const numbers = bridged.labels.filter((label) => typeof label === 'number');
     if (value.rank !== 2 || value.width !== bridged.labels.length) this.leave();
     if (texts.length > 0 && numbers.length > 0) this.leave();
     const attributes = { labels: texts.length > 0 ? texts : numbers };
-    this.builder.output(spec, this.kernel('onnx-named-columns', [value.value], { attributes }));
+    this.builder.output(told, this.kernel('onnx-named-columns', [value.value], { attributes }));
   }
 }
 
@@ -211,16 +226,49 @@ function commonOperators(): Record<string, CompileOperator> {
     Concat: (node, graph) => {
       const axis = integerOf(node, 'axis', 0);
       if (axis !== 1 && axis !== -1) graph.leave();
-      const parts = node.inputs.map((_, i) => graph.narrowRowsOf(node, i));
-      graph.set(node, 0, () => ({
-        value: graph.kernel(
-          'onnx-join',
-          parts.map(({ value }) => value),
-        ),
-        dtype: 'FP32',
-        rank: 2,
-        width: parts.reduce((sum, { width }) => sum + width, 0),
-      }));
+      joinColumns(node, graph);
     },
+
+    'ai.onnx.ml.FeatureVectorizer': (node, graph) => {
+      const widths = integersOf(node, 'inputdimensions') ?? [];
+      const fit = node.inputs.every((_, i) => graph.narrowRowsOf(node, i).width === widths[i]);
+      if (!fit || widths.length !== node.inputs.length) graph.leave();
+      joinColumns(node, graph);
+    },
+
+    Exp: (node, graph) => {
+      const rows = graph.narrowRowsOf(node);
+      graph.set(node, 0, () => ({ ...rows, value: graph.kernel('exp', [rows.value]) }));
+    },
+
+    ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div'].map((how) => [how, arithmetic(how)])),
   };
+}
+
+/** A matrix and a constant: one number, or one for each column. */
+function arithmetic(how: string): CompileOperator {
+  return (node, graph) => {
+    const turned = (how === 'Add' || how === 'Mul') && graph.isConstant(node.inputs[0]);
+    const rows = graph.narrowRowsOf(node, turned ? 1 : 0);
+    const operand = graph.row(node.inputs[turned ? 0 : 1]);
+    if (operand.length !== 1 && operand.length !== rows.width) graph.leave();
+    graph.set(node, 0, () => {
+      const weights = { operand: graph.floats(operand) };
+      const value = graph.kernel('onnx-arithmetic', [rows.value], { attributes: { how }, weights });
+      return { ...rows, value };
+    });
+  };
+}
+
+function joinColumns(node: OnnxNode, graph: MlGraph): void {
+  const parts = node.inputs.map((_, i) => graph.narrowRowsOf(node, i));
+  graph.set(node, 0, () => ({
+    value: graph.kernel(
+      'onnx-join',
+      parts.map(({ value }) => value),
+    ),
+    dtype: 'FP32',
+    rank: 2,
+    width: parts.reduce((sum, { width }) => sum + width, 0),
+  }));
 }

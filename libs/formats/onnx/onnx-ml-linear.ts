@@ -74,8 +74,8 @@ export function transformScores(graph: MlGraph, scores: MlValue, transform: stri
     }
     case 'SOFTMAX': {
       if (scores.width < 2) return graph.leave();
-      const kernel = scores.dtype === 'FP32' ? 'onnx-softmax' : 'softmax';
-      return graph.narrow({ ...scores, value: graph.kernel(kernel, [scores.value]) });
+      const narrow = graph.narrow(scores);
+      return { ...narrow, value: graph.kernel('onnx-softmax', [narrow.value]) };
     }
     default:
       return graph.leave();

@@ -45,6 +45,28 @@ export const onnxMl: Record<string, Kernel> = {
     return [{ dtype: 'FP32', shape: input.shape, data }];
   },
 
+  /**
+   * Add, Sub, Mul and Div of FP32 and constants: attribute `how`, weight `operand` FP32 of one number, or of one for each
+   * column.
+   */
+  'onnx-arithmetic': (given) => {
+    const how = given.oneOf('how', ['Add', 'Sub', 'Mul', 'Div']);
+    const operand = given.floats('operand', 1).data;
+    return (inputs) => {
+      const input = onlyInput(inputs);
+      const { columns } = tableShape(input);
+      const { length } = operand;
+      if (length !== 1 && length !== columns) given.fail('columns differ');
+      const data = narrow(input.data, 'onnx-arithmetic').slice();
+      for (let i = 0, at = 0; i < data.length; i++) {
+        const [x, y] = [data[i] ?? NaN, operand[at] ?? NaN];
+        data[i] = how === 'Add' ? x + y : how === 'Sub' ? x - y : how === 'Mul' ? x * y : x / y;
+        at = at + 1 === length ? 0 : at + 1;
+      }
+      return [{ dtype: 'FP32', shape: input.shape, data }];
+    };
+  },
+
   /** Scaler: (x − offset) · scale of FP32 to FP32; weights `offset` and `scale` FP32 `[columns]`. */
   'onnx-scale': (given) => {
     const offset = given.floats('offset', 1).data;
