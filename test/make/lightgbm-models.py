@@ -97,8 +97,10 @@ def record(booster, name, asked, rows=None, **facts):
     plain = asked
     asked = asked if rows is None else rows
     booster.save_model(os.path.join(FOLDER, name + ".txt"))
-    with open(os.path.join(FOLDER, name + ".json"), "w") as file:
-        json.dump(booster.dump_model(), file)
+    # The dumps of 3.2 leave out what is linear, and do not say so.
+    if not (VERSION == (3, 2) and "is_linear=1" in booster.model_to_string()):
+        with open(os.path.join(FOLDER, name + ".json"), "w") as file:
+            json.dump(booster.dump_model(), file)
     write_expected(
         FOLDER,
         name,

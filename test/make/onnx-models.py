@@ -265,7 +265,45 @@ def make_boosters():
         print("no CatBoost")
 
 
+def write_version_5(name, seed, tracks=False, double=False, **attributes):
+    """A TreeEnsemble with every comparison."""
+    rng = np.random.RandomState(seed)
+    interior, leaves, roots = [], [], []
+
+    def add(level):
+        if level == 0:
+            leaves.append((int(rng.randint(2)), float(np.float32(rng.normal()))))
+            return len(leaves) - 1, 1
+        node = len(interior)
+        interior.append(None)
+        value = float(np.float32(rng.normal()))
+        (yes, yes_leaf), (no, no_leaf) = add(level - 1), add(level - 1 if rng.uniform() < 0.8 else 0)
+        interior[node] = (int(rng.randint(5)), value, int(rng.randint(4)), yes, yes_leaf, no, no_leaf, int(rng.randint(2)))
+        return node, 0
+
+    for _ in range(6):
+        roots.append(add(3)[0])
+    features, values, modes, yes, yes_leafs, no, no_leafs, missing = (list(column) for column in zip(*interior))
+    dtype = np.float64 if double else np.float32
+    node = helper.make_node(
+        "TreeEnsemble", ["X"], ["Y"], domain="ai.onnx.ml", n_targets=2, tree_roots=roots, nodes_featureids=features,
+        nodes_splits=numpy_helper.from_array(np.array(values, dtype), "splits"), nodes_modes=numpy_helper.from_array(np.array(modes, np.uint8), "modes"),
+        nodes_truenodeids=yes, nodes_trueleafs=yes_leafs, nodes_falsenodeids=no, nodes_falseleafs=no_leafs,
+        **({"nodes_missing_value_tracks_true": missing} if tracks else {}),
+        leaf_targetids=[one for one, _ in leaves], leaf_weights=numpy_helper.from_array(np.array([w for _, w in leaves], dtype), "weights"), **attributes)
+    kind = TensorProto.DOUBLE if double else TensorProto.FLOAT
+    graph = helper.make_graph([node], "trees", [helper.make_tensor_value_info("X", kind, [None, 5])], [helper.make_tensor_value_info("Y", kind, [None, 2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)], ir_version=10)
+    table, _ = make_table(rng, 60, 5, missing=0.1)
+    record("five_" + name, model, make_rows(rng, table, sorted(set(zip(features, values)))))
+
+
 def make_by_hand():
+    write_version_5("mixed", 40)
+    write_version_5("missing", 41, tracks=True, aggregate_function=0)
+    write_version_5("doubles", 42, tracks=True, double=True)
+    write_version_5("softmax", 43, post_transform=1)
+    write_version_5("most", 44, aggregate_function=3)
     write_by_hand("lt", 1, modes=["BRANCH_LT"])
     write_by_hand("gt", 2, modes=["BRANCH_GT"], tracks=True)
     write_by_hand("gte", 3, modes=["BRANCH_GTE"], tracks=True)

@@ -162,6 +162,10 @@ def middle_rounds(booster, matrix, settings):
     return booster[1:4]
 
 
+def without_a_round(booster, matrix, settings):
+    return xgb.train(settings, matrix, 0)
+
+
 def settled(booster, matrix, settings):
     """The same trees with leaves made anew."""
     return xgb.train({**settings, "process_type": "update", "updater": "refresh", "refresh_leaf": True, "lambda": 5.0}, matrix, 6, xgb_model=booster)
@@ -186,6 +190,8 @@ def make_unusual(rng):
         ("sliced", classes, {"num_class": 3}, {"after": middle_rounds}),
         ("sliced_dart", square, {"booster": "dart", "rate_drop": 0.5, "one_drop": 1}, {"after": middle_rounds}),
         ("refreshed", square, {}, {"after": settled}),
+        ("no_rounds", binary, {}, {"after": without_a_round}),
+        ("no_rounds_base", binary, {"base_score": 0.3}, {"after": without_a_round}),
         ("stumps", square, {"max_depth": 1}, {"rounds": 30}),
         ("leaves_only", square, {"gamma": 1e9}, {}),
         ("one_feature", binary, {}, {"features": 1}),

@@ -18,8 +18,7 @@ export function compileModel(document: Part, importer: string): Verdict {
     throw new UnsupportedModel(`The objective "${facts.objective}" of XGBoost is not supported.`);
   }
   const builder = new ProgramBuilder();
-  // What was written before 1.0 holds it as a margin.
-  const space = isSince(facts.version, [1, 0]) ? objective.base : 'identity';
+  const space = holdsMargin(booster, facts) ? 'identity' : objective.base;
   const base = facts.baseScore.map((score) => marginOf(score, space));
   const levels = booster.model && readLevels(booster.model, facts.features);
   const table = levels ? readColumns(builder, facts, levels) : matrixOf(facts);
@@ -36,6 +35,13 @@ export function compileModel(document: Part, importer: string): Verdict {
     defaultOutputs: ['predict'],
   });
   return { state: 'servable', program, weights };
+}
+
+/** Whether `base_score` is a margin: before 1.0, and since 3.1 while nothing was trained that it could be learned from. */
+function holdsMargin({ name, model }: Booster, { version, learnsBase }: ModelFacts): boolean {
+  if (!isSince(version, [1, 0])) return true;
+  const untrained = name !== 'gblinear' && model.field('trees').list().length === 0;
+  return untrained && learnsBase && isSince(version, [3, 1]);
 }
 
 interface Booster {
