@@ -87,6 +87,12 @@ export class KernelArguments {
       : this.fail(`attribute ${name} must be a list of strings`);
   }
 
+  /** A list of strings, or of numbers. */
+  labels(name: string): string[] | number[] {
+    const [first] = Array.isArray(this.node.attributes?.[name]) ? this.node.attributes[name] : [];
+    return typeof first === 'number' ? this.numbers(name) : this.strings(name);
+  }
+
   numbers(name: string): number[] {
     const value = this.node.attributes?.[name];
     const numbers = Array.isArray(value)

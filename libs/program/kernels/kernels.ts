@@ -11,6 +11,7 @@ import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
 import { numbers } from './numbers.js';
+import { onnxMl } from './onnx-ml.js';
 import { records } from './records.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
@@ -37,6 +38,7 @@ const families: Record<string, Kernel>[] = [
   likelihoods,
   trees,
   boosters,
+  onnxMl,
 ];
 
 /**
