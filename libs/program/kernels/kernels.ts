@@ -1,3 +1,4 @@
+import { catboostLinks } from './catboost-links.js';
 import { categories } from './categories.js';
 import { categoryStatistics } from './category-statistics.js';
 import { columns } from './columns.js';
@@ -31,6 +32,7 @@ const families: Record<string, Kernel>[] = [
   supportVectors,
   likelihoods,
   trees,
+  catboostLinks,
 ];
 
 /**
