@@ -112,7 +112,7 @@ def from_scikit(table, label, y, y2):
         ("extra_five", sk.ExtraTreesClassifier(5, max_depth=5), label), ("boosted", sk.GradientBoostingRegressor(n_estimators=8), y),
         ("boosted_two", sk.GradientBoostingClassifier(n_estimators=8), label > 0), ("boosted_five", sk.GradientBoostingClassifier(n_estimators=4), label),
         ("hist", sk.HistGradientBoostingRegressor(max_iter=8), y), ("hist_two", sk.HistGradientBoostingClassifier(max_iter=8), label > 0),
-        ("hist_five", sk.HistGradientBoostingClassifier(max_iter=3), label), ("isolation", sk.IsolationForest(8, random_state=1), None),
+        ("hist_five", sk.HistGradientBoostingClassifier(max_iter=3), label), ("isolation", sk.IsolationForest(n_estimators=8, random_state=1), None),
         ("forest_targets", sk.RandomForestRegressor(4, max_depth=4), np.stack([y, -y, y2], 1)),
         ("forest_labels", sk.RandomForestClassifier(4, max_depth=4), np.stack([label > 0, label > 1], 1).astype(int)),
         ("forest_labels_uneven", sk.RandomForestClassifier(4, max_depth=4), np.stack([label, label > 1], 1).astype(int)),

@@ -14,6 +14,7 @@ import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { texts } from './texts.js';
+import { treeliteOutputs } from './treelite-outputs.js';
 import { trees } from './trees.js';
 
 const families: Record<string, Kernel>[] = [
@@ -33,6 +34,7 @@ const families: Record<string, Kernel>[] = [
   likelihoods,
   trees,
   catboostLinks,
+  treeliteOutputs,
 ];
 
 /**
