@@ -1,4 +1,5 @@
 import { boosters } from './boosters.js';
+import { catboostLinks } from './catboost-links.js';
 import { categories } from './categories.js';
 import { categoryStatistics } from './category-statistics.js';
 import { columns } from './columns.js';
@@ -17,6 +18,7 @@ import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { texts } from './texts.js';
+import { treeliteOutputs } from './treelite-outputs.js';
 import { trees } from './trees.js';
 
 const families: Record<string, Kernel>[] = [
@@ -39,6 +41,8 @@ const families: Record<string, Kernel>[] = [
   trees,
   boosters,
   onnxMl,
+  catboostLinks,
+  treeliteOutputs,
 ];
 
 /**

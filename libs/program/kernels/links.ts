@@ -1,3 +1,4 @@
+import { exp2Narrow, exp2Wide } from './exp2.js';
 import { exp32 } from './exp32.js';
 import { exp64 } from './exp64.js';
 import { fmathExp } from './fmath-exp.js';
@@ -47,6 +48,15 @@ export const links: Record<string, Kernel> = {
       const answer = Float64Array.from(source, (x, i) => x * scale + (bias[i % columns] ?? 0));
       return [{ dtype: 'FP64', shape, data: answer }];
     };
+  },
+
+  /** 2^(−x / d), attribute `divisor` = d: the score of isolation forests. Where d is 0, so is the answer. */
+  'negative-exp2': (given) => {
+    const divisor = given.number('divisor');
+    return each(
+      (x) => (divisor === 0 ? 0 : exp2Wide(-x / divisor)),
+      (x) => (divisor === 0 ? 0 : exp2Narrow(Math.fround(-x / divisor))),
+    );
   },
 
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
