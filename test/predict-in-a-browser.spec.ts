@@ -35,7 +35,9 @@ interface Example {
     ) as Example;
     const slipway = new Slipway({ url: server.url });
     const { version } = await slipway.logModel({ name, path: join(folder, file), promote: true });
-    const [{ name: input = '', shape = [], data = [] } = {}] = inputExample.inputs;
+    const [tensor] = inputExample.inputs;
+    if (!tensor) throw new Error('the example is empty');
+    const { name: input, shape, data } = tensor;
     const width = shape[1] ?? 1;
     const rows = Array.from({ length: shape[0] ?? 0 }, (_, row) =>
       data.slice(row * width, (row + 1) * width),
