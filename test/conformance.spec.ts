@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -141,7 +141,7 @@ async function serve(suite: string, ort: string | undefined): Promise<Server> {
     ['/suite/', suite],
     ['/ort/', ort ?? suite],
   ];
-  const server = createServer(async ({ url = '/' }, response) => {
+  const answer = async (url: string, response: ServerResponse): Promise<void> => {
     const root = roots.find(([prefix]) => url.startsWith(prefix));
     const file = root && join(root[1], decodeURIComponent(url.slice(root[0].length)));
     const found = file ? await stat(file).catch(() => undefined) : undefined;
@@ -153,7 +153,8 @@ async function serve(suite: string, ort: string | undefined): Promise<Server> {
     const type = TYPES[file.split('.').at(-1) ?? ''] ?? 'application/octet-stream';
     response.writeHead(200, { 'content-type': type });
     createReadStream(file).pipe(response);
-  });
+  };
+  const server = createServer(({ url = '/' }, response) => void answer(url, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;
 }

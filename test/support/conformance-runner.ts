@@ -29,7 +29,7 @@ export interface PlainTensor {
 /** What the suite needs of where it runs. */
 export interface ConformanceHost {
   library: typeof ProgramLibrary;
-  read(path: string): Promise<Uint8Array>;
+  read: (path: string) => Promise<Uint8Array>;
   onnx?: OnnxBackend;
 }
 
