@@ -152,7 +152,7 @@ describe('slipway convert', () => {
     expect((await local(target, '[]')).errors).toContain('schemaVersion');
     await copyFile(model, join(folder, 'outside'));
     await change({ files: [{ path: '../outside', size: 1 }] });
-    expect((await local(target, '[]')).errors).toContain('lacks the file ../outside');
+    expect((await local(target, '[]')).errors).toContain('must lead to a file below');
   });
 
   it('writes ONNX where the model is one, and says why where it is not', async () => {
