@@ -1,5 +1,5 @@
 import type { OnnxBridge, OnnxSession, Program, TensorSpec } from '#program';
-import { ProgramError } from '#program';
+import { ProgramError, SCHEMA_VERSION } from '#program';
 import {
   DamagedModel,
   UnsupportedModel,
@@ -70,7 +70,7 @@ function programOf(
   const names = (specs: TensorSpec[]) => specs.map(({ name }) => [name, name] as const);
   const passedOn = new Set(inputs.map(({ name }) => name));
   return {
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
     importer: `${onnxImporter.format}@${onnxImporter.version}`,
     format: onnxImporter.format,
     signature: { inputs, outputs },

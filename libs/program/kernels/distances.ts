@@ -1,3 +1,4 @@
+import { pow64 } from '../math/logarithms.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -133,7 +134,7 @@ function metricOf(given: KernelArguments): {
     case 'euclidean':
       return { reduced: squared, whole: Math.sqrt };
     case 'minkowski':
-      return { reduced: powers(p), whole: (x) => x ** (1 / p) };
+      return { reduced: powers(p), whole: (x) => pow64(x, 1 / p) };
     case 'manhattan':
       return { reduced: powers(1), whole: (x) => x };
     case 'chebyshev':
@@ -146,7 +147,7 @@ function powers(p: number): Distance {
     let sum = 0;
     for (let i = 0; i < width; i++) {
       const difference = Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN));
-      sum += p === 1 ? difference : difference ** p;
+      sum += p === 1 ? difference : pow64(difference, p);
     }
     return sum;
   };

@@ -1,3 +1,4 @@
+import { log1pOfC } from '../math/log1p-of-c.js';
 import { exp2Narrow, exp2Wide } from './exp2.js';
 import { exp32 } from './exp32.js';
 import { exp64 } from './exp64.js';
@@ -62,8 +63,8 @@ export const links: Record<string, Kernel> = {
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
   'log1p-exp': () =>
     each(
-      (x) => Math.log1p(exp64(x)),
-      (x) => Math.log1p(exp32(x)),
+      (x) => log1pOfC(exp64(x)),
+      (x) => log1pOfC(exp32(x)),
     ),
 
   /** x², with the sign of x: undoes a signed square root. */

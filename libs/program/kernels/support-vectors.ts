@@ -1,3 +1,5 @@
+import { tanh } from '../math/hyperbolic.js';
+import { exp64 } from './exp64.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -124,12 +126,12 @@ function kernelOf(given: KernelArguments): Evaluate {
         const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
         sum += difference * difference;
       }
-      return Math.exp(-gamma * sum);
+      return exp64(-gamma * sum);
     };
   }
   const coef0 = given.number('coef0');
   if (name === 'sigmoid') {
-    return (x, from, y, at, width) => Math.tanh(gamma * dot(x, from, y, at, width) + coef0);
+    return (x, from, y, at, width) => tanh(gamma * dot(x, from, y, at, width) + coef0);
   }
   const degree = given.integer('degree', 0, 1000);
   return (x, from, y, at, width) => power(gamma * dot(x, from, y, at, width) + coef0, degree);
@@ -155,7 +157,7 @@ function power(base: number, times: number): number {
 const LEAST_PROBABILITY = 1e-7;
 
 function platt(x: number): number {
-  const p = x >= 0 ? Math.exp(-x) / (1 + Math.exp(-x)) : 1 / (1 + Math.exp(x));
+  const p = x >= 0 ? exp64(-x) / (1 + exp64(-x)) : 1 / (1 + exp64(x));
   return Math.min(Math.max(p, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY);
 }
 

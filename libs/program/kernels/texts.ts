@@ -1,3 +1,4 @@
+import { log64 } from '../math/logarithms.js';
 import { ProgramError } from '../program-error.js';
 import { hashedColumn, murmur3 } from './feature-hash.js';
 import { floatsOf, onlyInput, type Kernel, type KernelArguments } from './kernel.js';
@@ -51,7 +52,7 @@ export const texts: Record<string, Kernel> = {
   sublinear: () => (inputs) => {
     const { shape, data: source } = onlyInput(inputs);
     const data = new Float64Array(floatsOf(source, 'input of sublinear'));
-    for (let i = 0; i < data.length; i++) if (data[i] !== 0) data[i] = Math.log(data[i] ?? NaN) + 1;
+    for (let i = 0; i < data.length; i++) if (data[i] !== 0) data[i] = log64(data[i] ?? NaN) + 1;
     return [{ dtype: 'FP64', shape, data }];
   },
 };
