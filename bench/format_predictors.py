@@ -111,7 +111,7 @@ def lightgbm_model(table=plain, labels=binary, categories=None, **options):
             "LightGBM C API, single row fast": (lightgbm_row(lightgbm, booster), SINGLE_ROW),
         }
         onnx = onnx_of_booster(path, booster, "lightgbm") if categories is None else None
-        return dict(file=path + ".txt", format="lightgbm", rows=table, output="raw_score", ways=ways, onnx=onnx)
+        return dict(file=path + ".txt", format="lightgbm", rows=table, output="margin", ways=ways, onnx=onnx)
 
     return make
 

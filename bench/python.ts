@@ -34,7 +34,7 @@ const FORMATS = {
   folder: join(ROOT, '.cache', 'bench-formats'),
   packages: [
     ...new Set([...PACKAGES, ...CATBOOST.packages]),
-    'scikit-learn==1.9.1',
+    'scikit-learn==1.8.0',
     'joblib==1.6.0',
     'threadpoolctl==3.8.0',
     'treelite==4.8.1',
