@@ -50,7 +50,7 @@ TREES = {1: 5, 10_000: 1}
 BOOSTED = {1: 5, 10_000: 1}
 SINGLE_ROW = {1: 1}
 CATBOOST = {1: 5, 10_000: 0.5}
-DENSE = {100: 0.5, 10_000: 0.5}
+DENSE = {1: 0.5, 100: 0.5, 10_000: 0.5}
 
 
 def xgboost_model(table=plain, labels=binary, features=None, **options):

@@ -53,6 +53,7 @@ async function benchModel(python: PythonProcess, name: string): Promise<void> {
   ]);
   const ort = trained.onnx === null ? undefined : await OrtModel.load(trained.onnx, model);
   if (ort) theirs.push(['onnxruntime-node', { goals: ORT_GOALS, measure: (n) => ort.measure(n) }]);
+  model.warmUp();
   for (const batch of BATCHES) await compare(name, batch, model, theirs);
   await ort?.session.release();
 }

@@ -1,5 +1,6 @@
 import { kernels } from './kernels/kernels.js';
 import { KernelArguments, type Value } from './kernels/kernel.js';
+import { loadDense } from './dense.js';
 import { loadForest } from './forest.js';
 import { loadOblivious } from './oblivious.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
@@ -55,6 +56,7 @@ export async function loadProgram(
       `says ${parsed.weights.size}, but there are ${weights.byteLength} bytes of weights`,
     );
   }
+  await loadDense();
   const slots = new Slots(inputNames(parsed));
   const reader = new WeightsReader(weights);
   const steps: Step[] = [];
@@ -165,13 +167,17 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
   return {
     ...ports(node.inputs, node.outputs, context),
     bytes: 0,
-    run: (inputs) =>
-      run(
-        inputs.map((slot) =>
-          Array.isArray(slot) ? fail(context.pointer, 'a kernel takes no sequence') : slot,
-        ),
-      ),
+    run: (inputs) => run(valuesOf(inputs, context.pointer)),
   };
+}
+
+/** The slots as they are, none being a sequence. */
+function valuesOf(slots: Slot[], pointer: string): Value[] {
+  return slots.every(isValue) ? slots : fail(pointer, 'a kernel takes no sequence');
+}
+
+function isValue(slot: Slot): slot is Value {
+  return !Array.isArray(slot);
 }
 
 async function loadForestNode(

@@ -1,3 +1,4 @@
+import { tangents } from '../dense.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 /** Functions of single numbers FP64, by the names of numpy's. */
@@ -22,7 +23,6 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   atan: Math.atan,
   sinh: Math.sinh,
   cosh: Math.cosh,
-  tanh: Math.tanh,
   asinh: Math.asinh,
   acosh: Math.acosh,
   atanh: Math.atanh,
@@ -31,7 +31,6 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   trunc: Math.trunc,
   'round-even': roundEven,
   sign: Math.sign,
-  relu: (x) => (x > 0 || x !== x ? x : 0),
 };
 
 /** Kernels that treat each number, or each column, alike. All take and answer FP64 of the same shape. */
@@ -47,6 +46,25 @@ export const numbers: Record<string, Kernel> = {
       },
     ]),
   ),
+
+  /** The larger of x and 0; NaN stays. */
+  relu: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of relu'));
+    for (let i = 0; i < data.length; i++) {
+      // A number above 0 or NaN: without a jump that half of all numbers take.
+      data[i] = Math.max(data[i] ?? NaN, 0);
+    }
+    return [{ dtype: 'FP64', shape, data }];
+  },
+
+  /** The hyperbolic tangent, within three units of the last place. */
+  tanh: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of tanh'));
+    tangents(data);
+    return [{ dtype: 'FP64', shape, data }];
+  },
 
   /**
    * `((x − subtract) / divide) · multiply + add`, then at least `low` and at most `high`: each step where its weight FP64
