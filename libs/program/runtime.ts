@@ -2,6 +2,7 @@ import { kernels } from './kernels/kernels.js';
 import { KernelArguments, tableShape, type Value } from './kernels/kernel.js';
 import { dense, denseRows, sparseForms } from './kernels/sparse.js';
 import { concatRows } from './batch.js';
+import { loadDense } from './dense.js';
 import { loadForest, type LoadedForest, type WantedOutputs } from './forest.js';
 import { loadOblivious } from './oblivious.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
@@ -57,6 +58,7 @@ export async function loadProgram(
       `says ${parsed.weights.size}, but there are ${weights.byteLength} bytes of weights`,
     );
   }
+  await loadDense();
   const slots = new Slots(inputNames(parsed));
   const forests = parsed.nodes.some(({ kind }) => kind === 'forest' || kind === 'oblivious');
   const reader = new WeightsReader(weights);
@@ -177,13 +179,20 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
     ...ports(node.inputs, node.outputs, context),
     bytes: 0,
     run: (inputs) => {
-      const values = inputs.map((slot) =>
-        Array.isArray(slot) ? fail(context.pointer, 'a kernel takes no sequence') : slot,
-      );
+      const values = valuesOf(inputs, context.pointer);
       if (!values.some((value) => value.sparse)) return run(values);
       return runSparse?.(values) ?? run(values.map(dense));
     },
   };
+}
+
+/** The slots as they are, none being a sequence. */
+function valuesOf(slots: Slot[], pointer: string): Value[] {
+  return slots.every(isValue) ? slots : fail(pointer, 'a kernel takes no sequence');
+}
+
+function isValue(slot: Slot): slot is Value {
+  return !Array.isArray(slot);
 }
 
 async function loadForestNode(

@@ -1,6 +1,7 @@
+import { tangents } from '../dense.js';
 import { cbrt } from '../math/cbrt.js';
 import { acos, asin, atan, cos, sin, tan } from '../math/circular.js';
-import { acosh, asinh, atanh, cosh, expm1, sinh, tanh } from '../math/hyperbolic.js';
+import { acosh, asinh, atanh, cosh, expm1, sinh } from '../math/hyperbolic.js';
 import { log10, log1p64, log2, log64, pow64 } from '../math/logarithms.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
@@ -26,7 +27,6 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   atan,
   sinh,
   cosh,
-  tanh,
   asinh,
   acosh,
   atanh,
@@ -39,7 +39,6 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   'is-infinite': (x) => Number(x === Infinity || x === -Infinity),
   'to-radians': (x) => x * (Math.PI / 180),
   'to-degrees': (x) => x * (180 / Math.PI),
-  relu: (x) => (x > 0 || x !== x ? x : 0),
 };
 
 /** Kernels that treat each number, or each column, alike. All take and answer FP64 of the same shape. */
@@ -55,6 +54,25 @@ export const numbers: Record<string, Kernel> = {
       },
     ]),
   ),
+
+  /** The larger of x and 0; NaN stays. */
+  relu: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of relu'));
+    for (let i = 0; i < data.length; i++) {
+      // A number above 0 or NaN: without a jump that half of all numbers take.
+      data[i] = Math.max(data[i] ?? NaN, 0);
+    }
+    return [{ dtype: 'FP64', shape, data }];
+  },
+
+  /** The hyperbolic tangent, within three units of the last place. */
+  tanh: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of tanh'));
+    tangents(data);
+    return [{ dtype: 'FP64', shape, data }];
+  },
 
   /**
    * `((x − subtract) / divide) · multiply + add`, then at least `low` and at most `high`: each step where its weight FP64
