@@ -2,12 +2,18 @@ import { clusters } from './clusters/clusters.js';
 import { columnTransformer } from './composition/column-transformer.js';
 import { pipelines } from './composition/pipelines.js';
 import { wrappers } from './composition/wrappers.js';
+import { gaussianProcesses } from './covariances/gaussian-processes.js';
+import { kernelMachines } from './covariances/kernel-machines.js';
+import { featureMaps } from './decomposition/feature-maps.js';
+import { latentStructures } from './decomposition/latent-structures.js';
+import { projections } from './decomposition/projections.js';
 import { committees } from './ensembles/committees.js';
 import { stacks } from './ensembles/stacks.js';
 import type { CompileEstimator } from './estimator.js';
 import type { Fitted } from './fitted.js';
 import { linearClassifiers } from './linear/linear-classifiers.js';
 import { linearRegressors } from './linear/linear-regressors.js';
+import { mixtures } from './mixtures/mixtures.js';
 import { neighbors } from './neighbors/neighbors.js';
 import { perceptrons } from './neural/perceptrons.js';
 import { distributions } from './preprocessing/distributions.js';
@@ -48,6 +54,12 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...distributions,
     ...vectorizers,
     ...isolationForest,
+    ...gaussianProcesses,
+    ...kernelMachines,
+    ...projections,
+    ...latentStructures,
+    ...featureMaps,
+    ...mixtures,
   }),
 );
 

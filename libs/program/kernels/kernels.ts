@@ -1,13 +1,16 @@
 import { categories } from './categories.js';
 import { categoryStatistics } from './category-statistics.js';
 import { columns } from './columns.js';
+import { covariances } from './covariances.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
+import { featureMaps } from './feature-maps.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
+import { mixtures } from './mixtures.js';
 import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
@@ -31,6 +34,9 @@ const families: Record<string, Kernel>[] = [
   supportVectors,
   likelihoods,
   trees,
+  covariances,
+  featureMaps,
+  mixtures,
 ];
 
 /**
