@@ -14,6 +14,8 @@ import type { Fitted } from './fitted.js';
 import { linearClassifiers } from './linear/linear-classifiers.js';
 import { linearRegressors } from './linear/linear-regressors.js';
 import { mixtures } from './mixtures/mixtures.js';
+import { centroids } from './neighbors/centroids.js';
+import { densities } from './neighbors/densities.js';
 import { neighbors } from './neighbors/neighbors.js';
 import { perceptrons } from './neural/perceptrons.js';
 import { distributions } from './preprocessing/distributions.js';
@@ -60,6 +62,8 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...latentStructures,
     ...featureMaps,
     ...mixtures,
+    ...centroids,
+    ...densities,
   }),
 );
 

@@ -11,6 +11,7 @@ import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
 import { mixtures } from './mixtures.js';
+import { neighbours } from './neighbours.js';
 import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
 import { supportVectors } from './support-vectors.js';
@@ -37,6 +38,7 @@ const families: Record<string, Kernel>[] = [
   covariances,
   featureMaps,
   mixtures,
+  neighbours,
 ];
 
 /**

@@ -20,8 +20,8 @@ function leastSquares(fitted: Fitted, graph: SklearnGraph): Estimator {
   const rotations = turned(fitted.matrix('x_rotations_'));
   const { columns: features } = rotations;
   const steps = stepsOf(fitted, features);
-  // Until 1.2 coefficients are those of scaled columns, and until 1.0 they lie the other way.
-  const scaled = !fitted.since(1, 3);
+  // Until 1.4 coefficients are those of scaled columns, and until 1.0 they lie the other way.
+  const scaled = !fitted.since(1, 5);
   const given = fitted.matrix(fitted.oneNamed('_coef_', 'coef_'));
   const coefficients = fitted.since(1, 1) ? given : turned(given);
   const { rows: outputs } = coefficients;
