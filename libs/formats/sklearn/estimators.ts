@@ -23,6 +23,7 @@ import { encoders } from './preprocessing/encoders.js';
 import { imputers } from './preprocessing/imputers.js';
 import { scalers } from './preprocessing/scalers.js';
 import { selectors } from './preprocessing/selectors.js';
+import { splines } from './preprocessing/splines.js';
 import { bayes } from './probabilistic/bayes.js';
 import { supportVectorMachines } from './svm/support-vectors.js';
 import { vectorizers } from './text/vectorizers.js';
@@ -64,6 +65,7 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...mixtures,
     ...centroids,
     ...densities,
+    ...splines,
   }),
 );
 

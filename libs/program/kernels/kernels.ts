@@ -14,6 +14,7 @@ import { mixtures } from './mixtures.js';
 import { neighbours } from './neighbours.js';
 import { numbers } from './numbers.js';
 import { shapes } from './shapes.js';
+import { splines } from './splines.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { texts } from './texts.js';
@@ -39,6 +40,7 @@ const families: Record<string, Kernel>[] = [
   featureMaps,
   mixtures,
   neighbours,
+  splines,
 ];
 
 /**

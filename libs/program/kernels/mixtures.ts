@@ -1,3 +1,4 @@
+import { fused } from './fused.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
 const LOG_TWO_PI = Math.log(2 * Math.PI);
@@ -20,7 +21,10 @@ export const mixtures: Record<string, Kernel> = {
     const size = kind === 'spherical' ? count : expected[kind];
     if (cholesky.length !== size || constants.length !== count) given.fail('cholesky');
     const components = { means, cholesky, count, width };
-    const fill = kind === 'full' || kind === 'tied' ? whole(components) : separate(components);
+    const fill =
+      kind === 'full' || kind === 'tied'
+        ? whole(components)
+        : separate(components, kind === 'spherical');
     const buffer = new Float64Array(count);
     return (inputs) => {
       const input = onlyInput(inputs);
@@ -171,9 +175,11 @@ function whole({ means, cholesky, count, width }: Components): Fill {
   };
 }
 
-/** Factors a column or a component: Σ mean² p − 2 Σ x mean p + Σ x² p, in the library's order. */
-function separate({ means, cholesky, count, width }: Components): Fill {
-  const isSpherical = cholesky.length === count && width !== 1;
+/**
+ * Factors a column or a component: Σ mean² p − 2 Σ x mean p + Σ x² p. Much cancels out where a column hardly varies, so that
+ * the sums are those of the library: products of matrices, which BLAS adds up with {@link fused} steps.
+ */
+function separate({ means, cholesky, count, width }: Components, isSpherical: boolean): Fill {
   const precision = (k: number, i: number) =>
     (cholesky[isSpherical ? k : k * width + i] ?? NaN) ** 2;
   const own = new Float64Array(count);
@@ -182,20 +188,24 @@ function separate({ means, cholesky, count, width }: Components): Fill {
   for (let k = 0; k < count; k++) {
     for (let i = 0; i < width; i++) {
       const mean = means[k * width + i] ?? NaN;
-      own[k] = (own[k] ?? 0) + mean * mean * precision(k, i);
+      own[k] = (own[k] ?? 0) + mean * mean * (isSpherical ? 1 : precision(k, i));
       mixed[k * width + i] = mean * precision(k, i);
       plain[k * width + i] = precision(k, i);
     }
+    if (isSpherical) own[k] = (own[k] ?? NaN) * precision(k, 0);
   }
   return (source, from, to) => {
+    let norm = 0;
+    for (let i = 0; i < width; i++) norm += (source[from + i] ?? NaN) ** 2;
     for (let k = 0; k < count; k++) {
       let product = 0;
       let squares = 0;
       for (let i = 0; i < width; i++) {
         const x = source[from + i] ?? NaN;
-        product += x * (mixed[k * width + i] ?? NaN);
-        squares += x * x * (plain[k * width + i] ?? NaN);
+        product = fused(x, mixed[k * width + i] ?? NaN, product);
+        squares = isSpherical ? 0 : fused(x * x, plain[k * width + i] ?? NaN, squares);
       }
+      if (isSpherical) squares = norm * precision(k, 0);
       to[k] = (own[k] ?? NaN) - 2 * product + squares;
     }
   };

@@ -30,7 +30,7 @@ export const neighbors: Record<string, CompileEstimator> = {
       if (label === undefined || !own) {
         return search.kernel('radius-neighbours', input, { ...attributes, classes }, { targets });
       }
-      const outlier = own.values.indexOf(label);
+      const outlier = own.values.findIndex((value) => String(value) === String(label));
       if (outlier < 0) fitted.unsupported('has an outlier_label that is none of its classes');
       const given = { ...attributes, classes, outlier };
       return search.kernel('radius-neighbours', input, given, { targets });

@@ -30,12 +30,12 @@ export function searchOf(fitted: Fitted, graph: SklearnGraph, { direct }: Manner
   const given = metricOf(fitted, metric, params, points.columns);
   const tree = fitted.isNone('_tree') ? undefined : fitted.attribute('_tree');
   const isEuclidean = metric === 'euclidean' || metric === 'sqeuclidean';
-  const pours = (!direct || isEuclidean) && fitted.since(1, 1) && !UNSORTED.has(String(metric));
+  const pours = (!direct || isEuclidean) && fitted.since(1, 1) && !UNSORTED.has(metric);
   return searchIn(fitted, graph, { points, given, tree, pours });
 }
 
 /** Metrics for which scikit-learn partitions all distances, so that any of equals may stay. */
-const UNSORTED = new Set(['hamming', 'cosine', 'correlation']);
+const UNSORTED: ReadonlySet<PyValue> = new Set<PyValue>(['hamming', 'cosine', 'correlation']);
 
 export interface Known {
   points: Matrix;
