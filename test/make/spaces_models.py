@@ -67,6 +67,8 @@ def add_spaces(add, release, A, y3, y2, z, T):
     add("gpr_fitted", lambda: GaussianProcessRegressor(RBF() + WhiteKernel(), normalize_y=True, random_state=0), A, z, T)
     add("gpr_multi", lambda: GaussianProcessRegressor(RBF(2.0), alpha=0.1, normalize_y=True, optimizer=None), A, targets, T)
     add("gpr_column", lambda: GaussianProcessRegressor(RBF(2.0), alpha=0.1, optimizer=None), A, z[:, None], T)
+    add("gpr_small", lambda: GaussianProcessRegressor((RBF(3.0) + 0.5) ** 2 * Matern(2.0) + WhiteKernel(), alpha=0.1, normalize_y=True, optimizer=None), A[:25], targets[:25], T)
+    add("gpc_small", lambda: GaussianProcessClassifier(Matern(2.0) + WhiteKernel(0.1), optimizer=None), A[:25], names[:25], T)
     add("gpc_2", lambda: GaussianProcessClassifier(1.5 * RBF(1.2)), A, y2, T)
     add("gpc_default", lambda: GaussianProcessClassifier(), A, y2 > 0, T)
     add("gpc_3", lambda: GaussianProcessClassifier(Matern(2.0) + WhiteKernel(0.1), optimizer=None), A, names, T)

@@ -7,6 +7,7 @@ import { kernelMachines } from './covariances/kernel-machines.js';
 import { featureMaps } from './decomposition/feature-maps.js';
 import { latentStructures } from './decomposition/latent-structures.js';
 import { projections } from './decomposition/projections.js';
+import { topics } from './decomposition/topics.js';
 import { committees } from './ensembles/committees.js';
 import { stacks } from './ensembles/stacks.js';
 import type { CompileEstimator } from './estimator.js';
@@ -66,6 +67,7 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...centroids,
     ...densities,
     ...splines,
+    ...topics,
   }),
 );
 

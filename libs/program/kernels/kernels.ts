@@ -18,6 +18,7 @@ import { splines } from './splines.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { texts } from './texts.js';
+import { topics } from './topics.js';
 import { trees } from './trees.js';
 
 const families: Record<string, Kernel>[] = [
@@ -41,6 +42,7 @@ const families: Record<string, Kernel>[] = [
   mixtures,
   neighbours,
   splines,
+  topics,
 ];
 
 /**
