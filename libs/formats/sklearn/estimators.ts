@@ -8,6 +8,12 @@ import { severalOutputs } from './composition/several-outputs.js';
 import { thresholds } from './composition/thresholds.js';
 import { wrappers } from './composition/wrappers.js';
 import { dummies } from './dummies/dummies.js';
+import { gaussianProcesses } from './covariances/gaussian-processes.js';
+import { kernelMachines } from './covariances/kernel-machines.js';
+import { featureMaps } from './decomposition/feature-maps.js';
+import { latentStructures } from './decomposition/latent-structures.js';
+import { projections } from './decomposition/projections.js';
+import { topics } from './decomposition/topics.js';
 import { committees } from './ensembles/committees.js';
 import { outputCodes } from './ensembles/output-codes.js';
 import { stacks } from './ensembles/stacks.js';
@@ -15,6 +21,9 @@ import type { CompileEstimator } from './estimator.js';
 import type { Fitted } from './fitted.js';
 import { linearClassifiers } from './linear/linear-classifiers.js';
 import { linearRegressors } from './linear/linear-regressors.js';
+import { mixtures } from './mixtures/mixtures.js';
+import { centroids } from './neighbors/centroids.js';
+import { densities } from './neighbors/densities.js';
 import { neighbors } from './neighbors/neighbors.js';
 import { perceptrons } from './neural/perceptrons.js';
 import { distributions } from './preprocessing/distributions.js';
@@ -24,6 +33,7 @@ import { labelEncoders } from './preprocessing/label-encoders.js';
 import { multivariateImputers } from './preprocessing/multivariate-imputers.js';
 import { scalers } from './preprocessing/scalers.js';
 import { selectors } from './preprocessing/selectors.js';
+import { splines } from './preprocessing/splines.js';
 import { bayes } from './probabilistic/bayes.js';
 import { supportVectorMachines } from './svm/support-vectors.js';
 import { records } from './text/records.js';
@@ -65,6 +75,16 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...outputCodes,
     ...multivariateImputers,
     ...records,
+    ...gaussianProcesses,
+    ...kernelMachines,
+    ...projections,
+    ...latentStructures,
+    ...featureMaps,
+    ...mixtures,
+    ...centroids,
+    ...densities,
+    ...splines,
+    ...topics,
   }),
 );
 
