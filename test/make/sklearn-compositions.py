@@ -54,6 +54,7 @@ frame = pd.DataFrame({
     "class": r.randint(1, 4, n), "deck": r.choice(["A", "B", "C", "D", "E"], n, p=[0.5, 0.3, 0.1, 0.06, 0.04]), "text": [" ".join(r.choice(["red", "green", "blue", "Straße"], 4)) for _ in range(n)]})
 frame.loc[r.rand(n) < 0.1, "port"] = np.nan
 frame.loc[r.rand(n) < 0.1, "age"] = np.nan
+frame["fare"] = r.gamma(2, 20, n)
 nones = frame[["port", "deck"]].astype(object).where(frame[["port", "deck"]].notna(), None)
 as_categories = frame[["sex", "deck"]].astype("category")
 yf = ((frame["sex"] == "female") ^ (frame["class"] > 2)).astype(int).to_numpy()
@@ -118,7 +119,7 @@ add("frame_all", lambda: make_pipeline(ColumnTransformer(frames), LogisticRegres
 add("frame_svd", lambda: make_pipeline(ColumnTransformer([("t", make_pipeline(CountVectorizer(ngram_range=(1, 2)), TruncatedSVD(3, random_state=0)), "text"), ("n", SimpleImputer(), ["age"])]), RandomForestClassifier(4, max_depth=3, random_state=0)), frame, yf)
 add("frame_grid", lambda: GridSearchCV(make_pipeline(ColumnTransformer(frames), tree()), {"decisiontreeclassifier__max_depth": [2, 3]}, cv=2), frame, np.array(["no", "yes"])[yf])
 add("frame_text_forest", lambda: make_pipeline(ColumnTransformer([("t", HashingVectorizer(n_features=2 ** 12), "text"), ("k", KBinsDiscretizer(3), ["class"])]), ExtraTreesClassifier(4, max_depth=4, random_state=0)), frame, yf)
-add("frame_knn_imputer", lambda: make_pipeline(ColumnTransformer([("k", KNNImputer(n_neighbors=4, add_indicator=True), ["age", "class"])], remainder="drop"), LogisticRegression()), frame, yf)
+add("frame_knn_imputer", lambda: make_pipeline(ColumnTransformer([("k", KNNImputer(n_neighbors=4, add_indicator=True), ["age", "fare"])], remainder="drop"), LogisticRegression()), frame, yf)
 add("hot_nan", lambda: OneHotEncoder(handle_unknown="ignore"), frame[["port", "deck"]].astype(object), None, (0, 24))
 add("hot_none", lambda: OneHotEncoder(), nones, None, (0, 24))
 add("hot_numbers_nan", lambda: OneHotEncoder(handle_unknown="ignore"), numbers, None, (0, 24))

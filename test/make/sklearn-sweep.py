@@ -130,7 +130,7 @@ VARIANTS = {
     "RFE": [("three", {"n_features_to_select": 2}, "three")],
     "RFECV": [("two", {"cv": 2}, "two")],
     "RegressorChain": [("targets", {}, "targets"), ("order", {"order": [1, 0], "cv": 2}, "targets")],
-    "SelectFromModel": [("logistic", {}, "three"), ("forest", {"estimator": "forest", "threshold": "1.25*median"}, "three"), ("tree", {"estimator": DecisionTreeClassifier(max_depth=3)}, "three"), ("lasso", {"estimator": "lasso"}, "numbers"), ("most", {"estimator": "boosting", "max_features": 2, "threshold": -np.inf}, "three"), ("norm", {"norm_order": 2}, "three"), ("l1", {"estimator": LogisticRegression(penalty="l1", solver="saga" if sklearn.__version__ >= "1.8" else "liblinear")}, "two"), ("ada", {"estimator": "ada"}, "two")],
+    "SelectFromModel": [("logistic", {}, "three"), ("forest", {"estimator": "forest", "threshold": "0.9*median"}, "three"), ("tree", {"estimator": DecisionTreeClassifier(max_depth=3)}, "three"), ("lasso", {"estimator": "lasso"}, "numbers"), ("most", {"estimator": "boosting", "max_features": 2, "threshold": -np.inf}, "three"), ("norm", {"norm_order": 2}, "three"), ("l1", {"estimator": LogisticRegression(penalty="l1", solver="saga" if sklearn.__version__ >= "1.8" else "liblinear")}, "two"), ("ada", {"estimator": "ada"}, "two")],
     "SelfTrainingClassifier": [("two", {}, "two")],
     "SequentialFeatureSelector": [("two", {"n_features_to_select": 2, "cv": 2}, "two")],
     "SparseCoder": [("plain", {}, "plain")],

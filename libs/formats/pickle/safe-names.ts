@@ -30,6 +30,11 @@ const oldSparseClasses = SPARSE.split(' ').map((kind): [string, string] => [
   `${kind}_matrix`,
 ]);
 
+/** Functions of arrays that only compute; `_ufunc_reconstruct`, by which numpy before 1.23 names them, imports what it is told. */
+const UFUNCS = `abs absolute arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh deg2rad degrees exp exp2 expm1 fabs
+  floor isfinite isinf isnan log log10 log1p log2 negative positive rad2deg radians reciprocal rint sign sin sinh sqrt square
+  tan tanh trunc`;
+
 /** Module → names. */
 const TABLE: Readonly<Record<string, string>> = {
   builtins:
@@ -44,7 +49,9 @@ const TABLE: Readonly<Record<string, string>> = {
   functools: 'partial',
   uuid: 'UUID',
 
-  numpy: `${NUMBERS} bool bool_ str_ bytes_ void object_ datetime64 timedelta64 dtype ndarray matrix`,
+  numpy: `${NUMBERS} bool bool_ str_ bytes_ void object_ datetime64 timedelta64 dtype ndarray matrix
+    ${UFUNCS} around clip fix max mean median min nan_to_num round round_ sum`,
+  'numpy.core._multiarray_umath': UFUNCS,
   'numpy.core.multiarray': '_reconstruct scalar',
   'numpy.core.numeric': '_frombuffer',
   'numpy.dtypes': 'Float64DType Float32DType Int64DType Int32DType BoolDType StrDType ObjectDType',
@@ -65,6 +72,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'scipy.interpolate._bsplines': 'BSpline _BSpline',
   'scipy.interpolate._interpolate': 'interp1d PPoly',
   'scipy.interpolate.interpolate': 'interp1d',
+  'scipy._lib.array_api_compat.numpy._aliases': 'asarray',
   'scipy.special._ufuncs': 'expit logit erf exp10 expm1 log1p',
 
   'joblib.numpy_pickle': 'NumpyArrayWrapper NDArrayWrapper ZNDArrayWrapper',
@@ -87,10 +95,23 @@ const TABLE: Readonly<Record<string, string>> = {
   'torch.serialization': '_get_layout',
 
   // Functions and classes that scikit-learn's own models name; its estimators are in a list of their own.
+  // What Cython calls the module of the losses from 1.5 on.
+  _loss: sklearnNames['sklearn._loss._loss'] ?? '',
+  'sklearn.cluster._kmeans': '_kmeans_single_lloyd _kmeans_single_elkan',
+  'sklearn.compose._column_transformer': '_RemainderColsList',
+  'sklearn.impute._iterative': '_ImputerTriplet',
+  'sklearn.metrics._classification':
+    'accuracy_score balanced_accuracy_score f1_score fbeta_score jaccard_score log_loss matthews_corrcoef precision_score recall_score',
+  'sklearn.utils._metadata_requests': 'MetadataRequest MethodMetadataRequest',
   // Before 1.0.
   'sklearn.ensemble._hist_gradient_boosting.loss':
     'BinaryCrossEntropy CategoricalCrossEntropy LeastAbsoluteDeviation LeastSquares Poisson',
+  'sklearn._loss.glm_distribution':
+    'DistributionBoundary GammaDistribution InverseGaussianDistribution NormalDistribution PoissonDistribution TweedieDistribution',
+  'sklearn.cross_decomposition._cca': 'CCA',
+  'sklearn.linear_model._glm.link': 'IdentityLink LogLink LogitLink',
   'sklearn.linear_model._sgd_fast': 'Log SquaredLoss',
+  'sklearn.preprocessing._data': 'PolynomialFeatures',
   'sklearn.utils': 'Bunch',
   'sklearn.utils._bunch': 'Bunch',
   'sklearn.utils.deprecation': 'DeprecationDict',
@@ -102,7 +123,7 @@ const TABLE: Readonly<Record<string, string>> = {
     '_passthrough_scorer _Scorer _PredictScorer _ProbaScorer _ThresholdScorer',
   'sklearn.metrics._dist_metrics': 'newObj',
   'sklearn.neighbors._ball_tree': 'newObj',
-  'sklearn.neighbors._dist_metrics': 'newObj',
+  'sklearn.neighbors._dist_metrics': 'newObj EuclideanDistance ManhattanDistance MinkowskiDistance',
   'sklearn.neighbors._kd_tree': 'newObj',
   'sklearn.neighbors.ball_tree': 'newObj BallTree',
   'sklearn.neighbors.dist_metrics': 'newObj EuclideanDistance',
@@ -117,5 +138,7 @@ for (const table of [TABLE, sklearnNames]) {
 }
 /** Cython makes these to rebuild its classes. */
 for (const name of (sklearnNames['sklearn._loss._loss'] ?? '').split(' ')) {
-  safe.add(`sklearn._loss._loss.__pyx_unpickle_${name}`);
+  for (const module of ['sklearn._loss._loss', '_loss']) {
+    safe.add(`${module}.__pyx_unpickle_${name}`);
+  }
 }

@@ -1,4 +1,5 @@
 import { ProgramError } from '../program-error.js';
+import { introselect } from './introselect.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 /** Kernels that fill missing values from other columns and rows (sklearn/impute, 0.22 to 1.8). FP64. */
@@ -6,7 +7,8 @@ export const imputers: Record<string, Kernel> = {
   /**
    * Missing values from the nearest rows that have one (KNNImputer): weights `rows` FP64 `[n, columns]` with NaN where they
    * miss, attribute `neighbors`, attribute `weights` = uniform or distance. A row without any common column gets the mean of
-   * the column. Of equally near rows the first count.
+   * the column. Of equally near rows those count that numpy's argpartition
+   * puts first.
    */
   'nearest-fill': (given) => {
     const { data: known, shape } = given.floats('rows', 2);
@@ -151,20 +153,20 @@ function average(column: number, nearest: Nearest, distances: Float64Array): num
   const { known, count, width, neighbors, byDistance } = nearest;
   const donors: number[] = [];
   for (let row = 0; row < count; row++) {
-    if (Number.isNaN(known[row * width + column]) || Number.isNaN(distances[row])) continue;
-    donors.push(row);
+    if (!Number.isNaN(known[row * width + column])) donors.push(row);
   }
-  if (donors.length === 0) return undefined;
-  donors.sort((a, b) => (distances[a] ?? 0) - (distances[b] ?? 0) || a - b);
-  const chosen = donors.slice(0, neighbors);
+  const own = Float64Array.from(donors, (row) => distances[row] ?? NaN);
+  if (own.every(Number.isNaN)) return undefined;
+  const chosen = introselect(own, Math.min(neighbors, own.length) - 1).subarray(0, neighbors);
   // Rows that are the same count alone.
-  const same = byDistance && distances[chosen[0] ?? 0] === 0;
+  const same = byDistance && chosen.some((i) => own[i] === 0);
   let sum = 0;
   let weights = 0;
-  for (const row of chosen) {
-    const distance = distances[row] ?? NaN;
+  for (const i of chosen) {
+    const distance = own[i] ?? NaN;
+    if (Number.isNaN(distance)) continue;
     const weight = !byDistance ? 1 : same ? Number(distance === 0) : 1 / distance;
-    sum += (known[row * width + column] ?? NaN) * weight;
+    sum += (known[(donors[i] ?? 0) * width + column] ?? NaN) * weight;
     weights += weight;
   }
   return sum / weights;
