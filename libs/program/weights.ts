@@ -59,7 +59,8 @@ export class WeightsReader {
     const start = this.bytes.byteOffset + ref.offset;
     if (this.copies) this.copied += length * size;
     else if (start % size === 0) return viewData(ref.dtype, this.bytes.buffer, start, length);
-    const copy = this.bytes.slice(ref.offset, ref.offset + length * size);
+    // A Buffer's own `slice` would be a view.
+    const copy = new Uint8Array(this.bytes.subarray(ref.offset, ref.offset + length * size));
     return viewData(ref.dtype, copy.buffer, 0, length);
   }
 
