@@ -25,9 +25,9 @@ const ARCUS = [
   [0.7853981633974483, 3.061616997868383e-17],
 ] as const;
 
-/** What {@link reduce} found: x = quarter turns · π/2 + angle + rest, with |angle| ≤ π/4. */
-let angle = 0;
-let rest = 0;
+/** What {@link reduce} found: x = quarter turns · π/2 + angle + rest, with |angle| ≤ π/4. (A module's own variables
+ * would be boxed with each change.) */
+const found = new Float64Array(2);
 
 export function sin(x: number): number {
   if (Math.abs(x) < 2 ** -28) return x;
@@ -83,26 +83,43 @@ function arcusOf(x: number): number {
   const [high, low] = ARCUS[nearest] ?? [NaN, NaN];
   const t = (x - base) / (1 + x * base);
   const z = t * t;
-  let series = 1 / 19;
-  for (let odd = 17; odd >= 3; odd -= 2) series = 1 / odd - z * series;
+  const last = 1 / 11 - z * (1 / 13 - z * (1 / 15 - z * (1 / 17 - z / 19)));
+  const series = 1 / 3 - z * (1 / 5 - z * (1 / 7 - z * (1 / 9 - z * last)));
   return high + (t - t * z * series + low);
 }
 
+/** Of sine and cosine: 1 / n! for every other n. */
+const [S3 = 0, S5 = 0, S7 = 0, S9 = 0, S11 = 0, S13 = 0, S15 = 0, S17 = 0] = inverseFactorials(3);
+const [C4 = 0, C6 = 0, C8 = 0, C10 = 0, C12 = 0, C14 = 0, C16 = 0] = inverseFactorials(4);
+
 function sine(): number {
+  const angle = found[0] ?? NaN;
+  const rest = found[1] ?? NaN;
   const z = angle * angle;
-  let series = 1 / (18 * 19);
-  for (let n = 16; n >= 4; n -= 2) series = (1 - z * series) / (n * (n + 1));
-  const cube = (angle * z) / 6;
-  return angle + (rest * (1 - z / 2) - cube * (1 - z * series));
+  const last = S11 - z * (S13 - z * (S15 - z * S17));
+  const series = S5 - z * (S7 - z * (S9 - z * last));
+  return angle + (rest * (1 - z / 2) - angle * z * (S3 - z * series));
 }
 
 function cosine(): number {
+  const angle = found[0] ?? NaN;
+  const rest = found[1] ?? NaN;
   const z = angle * angle;
-  let series = 1 / (17 * 18);
-  for (let n = 15; n >= 3; n -= 2) series = (1 - z * series) / (n * (n + 1));
+  const last = C10 - z * (C12 - z * (C14 - z * C16));
+  const series = C4 - z * (C6 - z * (C8 - z * last));
   const half = z / 2;
   const first = 1 - half;
-  return first + (1 - first - half + half * z * series - angle * rest);
+  return first + (1 - first - half + (z * z * series - angle * rest));
+}
+
+function inverseFactorials(first: number): number[] {
+  let factorial = 1;
+  const all: number[] = [];
+  for (let n = 2; n <= 17; n++) {
+    factorial *= n;
+    if (n >= first && (n - first) % 2 === 0) all.push(1 / factorial);
+  }
+  return all;
 }
 
 /** Finds angle and rest; answers the quarter turns modulo 4. NaN and infinities give NaN. */
@@ -113,8 +130,9 @@ function reduce(x: number): number {
   const second = turns * HALF_PI[1];
   const difference = first - second;
   const left = sumRest(first, -second, difference) - turns * HALF_PI[2];
-  angle = difference + left;
-  rest = sumRest(difference, left, angle);
+  const angle = difference + left;
+  found[0] = angle;
+  found[1] = sumRest(difference, left, angle);
   return turns & 3;
 }
 
@@ -124,8 +142,7 @@ let halfPi = 0n;
 
 function reduceLarge(x: number): number {
   if (!Number.isFinite(x)) {
-    angle = NaN;
-    rest = NaN;
+    found.fill(NaN);
     return 0;
   }
   halfPi ||= 2n * (4n * inverseArcus(5n) - inverseArcus(239n));
@@ -136,8 +153,9 @@ function reduceLarge(x: number): number {
   const turns = (2n * units + halfPi) / (2n * halfPi) - (units < 0n ? 1n : 0n);
   const left = (units - turns * halfPi) >> (BITS - KEPT);
   const scale = 2 ** -Number(KEPT);
-  angle = Number(left) * scale;
-  rest = Number(left - BigInt(angle / scale)) * scale;
+  const angle = Number(left) * scale;
+  found[0] = angle;
+  found[1] = Number(left - BigInt(angle / scale)) * scale;
   return Number(BigInt.asUintN(2, turns));
 }
 
