@@ -6,7 +6,7 @@ import { compileModel } from './compile-model.js';
 import { isBinaryModel, readBinary } from './read-binary.js';
 import { parseUbjson } from './ubjson.js';
 
-const VERSION = '2';
+const VERSION = '3';
 const MOST_BYTES = 2 ** 30;
 /** Of nesting; XGBoost's own models have 8. */
 const MOST_DEPTH = 64;
