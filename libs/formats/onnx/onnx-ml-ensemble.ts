@@ -32,6 +32,11 @@ export interface LeafValue {
 /** The tests that a forest can do: each as `<` or `<=`, where need be with the children exchanged. */
 type Mode = 'LEQ' | 'LT' | 'GTE' | 'GT';
 
+/** Beyond these a model takes more memory to compile than it may: it is left to ONNX Runtime. */
+const MOST_NODES = 2_000_000;
+const MOST_COLUMNS = 10_000;
+const MOST_NUMBERS = 2 ** 24;
+
 const MODES: readonly Mode[] = ['LEQ', 'LT', 'GTE', 'GT'];
 
 /** The trees of TreeEnsembleRegressor and TreeEnsembleClassifier (1 to 4); `prefix` is that of the attributes of the leaves. */
@@ -50,6 +55,7 @@ export function readNamedNodes(
   const features = list('nodes_featureids');
   const thresholds = numbersOf(node, 'nodes_values', graph);
   const count = trees.length;
+  if (count > MOST_NODES) graph.leave();
   const lists = [ids, names, yesIds, noIds, features, thresholds];
   if (lists.some(({ length }) => length !== count) || ![0, count].includes(tracks.length)) {
     graph.leave();
@@ -122,6 +128,7 @@ export function readNumberedNodes(node: OnnxNode, graph: MlGraph): Ensemble {
   const values = numbersOf(node, 'leaf_weights', graph);
   const tracks = list('nodes_missing_value_tracks_true');
   const { length: count } = features;
+  if (count > MOST_NODES || columns.length > MOST_NODES) graph.leave();
   const children = (ids: number[], leaf: number[]) =>
     ids.map((id, i) => {
       const isLeaf = leaf[i] === 1;
@@ -177,7 +184,8 @@ export function addEnsemble(
   const trees = ensemble.roots.map((root) => walk(ensemble, root, graph));
   const targets = trees.map((tree) => onlyColumn(tree, ensemble));
   const single = targets.every((target) => target !== undefined);
-  if (trees.length === 0) graph.leave();
+  if (trees.length === 0 || columns > MOST_COLUMNS) graph.leave();
+  if (!single && ensemble.leaves.length * columns > MOST_NUMBERS) graph.leave();
   const usesBelow = trees.every((tree) =>
     tree.every((i) => i < 0 || ensemble.modes[i] === 'LT' || ensemble.modes[i] === 'GTE'),
   );
@@ -204,13 +212,22 @@ export function addEnsemble(
       column: single ? (targets[i] ?? 0) : 0,
     });
   });
-  const always = Array.from({ length: columns }, (_, column) =>
-    trees.some((tree) =>
-      tree.every((i) => i >= 0 || ensemble.leaves[~i]?.some((leaf) => leaf.column === column)),
-    ),
-  );
+  const always = Array.from({ length: columns }, () => false);
+  for (const tree of trees) for (const column of inEveryLeaf(tree, ensemble)) always[column] = true;
   const { scores } = graph.builder.forest(rows.value, forest.build(graph.builder.weights));
   return { scores, packing: { columns, always } };
+}
+
+/** The columns that every leaf of a tree has a number for. */
+function inEveryLeaf(tree: number[], { leaves }: Ensemble): number[] {
+  const counts = new Map<number, number>();
+  let ends = 0;
+  for (const i of tree) {
+    if (i >= 0) continue;
+    ends++;
+    for (const { column } of leaves[~i] ?? []) counts.set(column, (counts.get(column) ?? 0) + 1);
+  }
+  return [...counts].flatMap(([column, count]) => (count === ends ? [column] : []));
 }
 
 /** The nodes and leaves of a tree from its root on, each before its children, which stand together: see {@link readerOf}. */

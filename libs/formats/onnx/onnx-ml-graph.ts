@@ -50,6 +50,9 @@ export function compileMlGraph(
 
 const ML = 'ai.onnx.ml';
 
+/** What the names begin with that ProgramBuilder makes up. */
+const MADE = 'value/';
+
 const operators = new Map<string, CompileOperator>(
   Object.entries({ ...treeOperators, ...linearOperators, ...commonOperators() }),
 );
@@ -171,7 +174,7 @@ export class MlGraph {
   private input({ name, dtype, shape, sequence, optional, anyShape }: TensorSpec): MlValue {
     const [rows, width = 0, ...rest] = shape;
     const plain = !sequence && !optional && !anyShape && rest.length === 0;
-    if (!plain || rows !== -1 || width < 1 || name.startsWith('value/')) this.leave();
+    if (!plain || rows !== -1 || width < 1 || name.startsWith(MADE)) this.leave();
     if (dtype !== 'FP32' && dtype !== 'FP64') this.leave();
     return { value: name, dtype, rank: 2, width };
   }
@@ -181,6 +184,7 @@ export class MlGraph {
     const value = this.values.get(bridged?.kind === 'map' ? bridged.value : spec.name);
     const isInput = this.ports.inputs.some(({ name }) => name === value?.value);
     if (!value || value.dtype !== spec.dtype || isInput || spec.sequence) return this.leave();
+    if (spec.name.startsWith(MADE)) return this.leave();
     // Some exporters declare one row where there are as many as in the inputs.
     const shape = value.rank === 1 ? [-1] : [-1, value.width];
     const told = { name: spec.name, dtype: spec.dtype, shape };

@@ -17,9 +17,8 @@ import type { CompileOperator, MlGraph, MlValue } from './onnx-ml-graph.js';
 import { transformScores } from './onnx-ml-linear.js';
 import type { OnnxNode } from './onnx-model.js';
 
-/** `aggregate_function` and `post_transform` of TreeEnsemble (5) by number. */
+/** `aggregate_function` of TreeEnsemble (5) by number. */
 const AGGREGATES = ['AVERAGE', 'SUM', 'MIN', 'MAX'];
-const TRANSFORMS = ['NONE', 'SOFTMAX', 'LOGISTIC', 'SOFTMAX_ZERO', 'PROBIT'];
 
 /** Trees of ai.onnx.ml. Sums begin at 0 and run in the order of the trees in the dtype of the rows; `base_values` come last. */
 export const treeOperators: Record<string, CompileOperator> = {
@@ -40,7 +39,8 @@ export const treeOperators: Record<string, CompileOperator> = {
       addRegressor(readNumberedNodes(node, graph), node, graph, {
         targets: integerOf(node, 'n_targets', 1),
         aggregate: AGGREGATES[integerOf(node, 'aggregate_function', 1)] ?? '',
-        transform: TRANSFORMS[integerOf(node, 'post_transform', 0)] ?? '',
+        // ONNX Runtime takes the other numbers for other transforms than ONNX does.
+        transform: integerOf(node, 'post_transform', 0) === 0 ? 'NONE' : '',
       }),
     );
   },
