@@ -14,6 +14,11 @@ const MODELS: [format: string, path: string][] = [
   ['xgboost', 'xgboost/1.3.3/gblinear.model'],
   ['treelite', 'treelite/4.8.1/sk_rf.treelite'],
   ['treelite', 'treelite/4.8.1/xgb_categorical.treelite'],
+  ['treelite', 'treelite/4.8.1/built_target_softmax_float32.treelite'],
+  ['catboost', 'catboost/1.2.10/ctr_several.cbm'],
+  ['catboost', 'catboost/1.2.10/classes_count.cbm'],
+  ['catboost', 'catboost/1.2.10/binary_bools.json'],
+  ['ydf', 'ydf/0.16.1/isolation_small_texts'],
   ['ydf', 'ydf/0.16.1/cart'],
   ['ydf', 'ydf/0.16.1/gbt_poisson'],
 ];

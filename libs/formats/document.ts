@@ -4,6 +4,9 @@ import { DamagedModel } from './importer.js';
 /** An array of numbers as a parser gave it: of JSON, or typed, of UBJSON. */
 export type Numbers = ArrayLike<number>;
 
+/** Characters of a path that messages show: documents may be thousands of levels deep. */
+const MOST_SHOWN = 300;
+
 /** A part of a parsed document of a model, with the path to it, read with a demand on what it is (else DamagedModel). */
 export class Part {
   constructor(
@@ -12,7 +15,12 @@ export class Part {
   ) {}
 
   damaged(message: string): never {
-    throw new DamagedModel(`${this.path}: ${message}`);
+    const { path } = this;
+    const shown =
+      path.length > MOST_SHOWN
+        ? `${path.slice(0, MOST_SHOWN / 2)} … ${path.slice(-MOST_SHOWN / 2)}`
+        : path;
+    throw new DamagedModel(`${shown}: ${message}`);
   }
 
   /** Another value that stands at this place, such as a text that is a document itself. */

@@ -65,7 +65,14 @@ export function readCbm(bytes: Uint8Array): CatboostModel {
     ['embedding features', TREES.embeddings],
     ['estimated features', TREES.estimated],
   ] as const;
-  for (const [kind, field] of refused) if (trees.count(field, kind) > 0) refuseKind(kind);
+  for (const [kind, field] of refused) {
+    if (trees.count(field, kind) === 0) continue;
+    const named = field === TREES.estimated ? [] : trees.tables(field, kind);
+    refuseKind(
+      kind,
+      named.map((feature) => feature.text(CATEGORY.name, 'FeatureId') ?? ''),
+    );
+  }
   const dimensions = trees.int32(TREES.dimensions, 0);
   if (dimensions < 1 || dimensions > MOST_DIMENSIONS) {
     trees.damaged(`ApproxDimension must be from 1 to ${MOST_DIMENSIONS}, is ${dimensions}`);

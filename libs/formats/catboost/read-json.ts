@@ -29,7 +29,10 @@ const EMPTY = 0xffff_ffff_ffff_ffffn;
 export function readJson(model: Part): CatboostModel {
   const features = model.field('features_info');
   for (const kind of ['text_features', 'embedding_features', 'estimated_features']) {
-    if (features.optional(kind)?.list().length) refuseKind(kind.replace('_', ' '));
+    const found = listOf(features, kind);
+    if (found.length === 0) continue;
+    const names = found.map((feature) => feature.optional('feature_id')?.text() ?? '');
+    refuseKind(kind.replace('_', ' '), names);
   }
   const trees = model.has('trees')
     ? model.field('trees').list().map(readBranching)
@@ -54,8 +57,16 @@ export function readJson(model: Part): CatboostModel {
   };
 }
 
-export function refuseKind(kind: string): never {
-  throw new UnsupportedModel(`The model has ${kind}, which are not supported.`);
+const MOST_NAMES = 10;
+
+/** Refuses features of a kind, with the names of some. */
+export function refuseKind(kind: string, names: string[]): never {
+  const shown = names
+    .filter((name) => name !== '')
+    .slice(0, MOST_NAMES)
+    .map((name) => `"${name.slice(0, 100)}"`);
+  const which = shown.length > 0 ? ` (${shown.join(', ')})` : '';
+  throw new UnsupportedModel(`The model has ${kind}${which}, which are not supported.`);
 }
 
 /** A list that CatBoost writes as null where it is empty. */

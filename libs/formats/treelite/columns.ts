@@ -2,7 +2,7 @@ import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { MOST, type TreeliteModel } from './model.js';
 
 /** Numbers of all leaves together, once each leaf has one for every column. */
-const MOST_LEAF_VALUES = 2 ** 27;
+const MOST_LEAF_VALUES = 2 ** 26;
 
 /** Sums of one answer, target by target: as many columns for each as the target with most classes has. */
 export class TreeliteColumns {
@@ -11,6 +11,8 @@ export class TreeliteColumns {
   readonly most: number;
   /** Numbers in each leaf of the forest: one, or one for each column. */
   readonly leafWidth: number;
+  /** By the target and class of trees. */
+  private readonly known = new Map<string, number[]>();
 
   constructor(private readonly model: TreeliteModel) {
     const { targets, classes, trees, leafShape } = model;
@@ -52,6 +54,9 @@ export class TreeliteColumns {
   of(tree: number): number[] {
     const { targets, treeTargets, treeClasses, leafShape } = this.model;
     const [target, category] = [treeTargets[tree] ?? -1, treeClasses[tree] ?? -1];
+    const key = `${target} ${category}`;
+    const known = this.known.get(key);
+    if (known) return known;
     const rows = target === -1 ? targets : 1;
     const columns = category === -1 ? this.most : 1;
     if (leafShape[0] !== rows || leafShape[1] !== columns) {
@@ -62,11 +67,13 @@ export class TreeliteColumns {
     if (target < -1 || target >= targets || category < -1 || category >= this.most) {
       fail(`tree ${tree} adds to class ${category} of target ${target}`);
     }
-    return Array.from({ length: rows * columns }, (_, i) => {
+    const places = Array.from({ length: rows * columns }, (_, i) => {
       const column =
         Math.max(target, Math.floor(i / columns)) * this.most + Math.max(category, i % columns);
       return this.has(column) ? column : -1;
     });
+    this.known.set(key, places);
+    return places;
   }
 }
 

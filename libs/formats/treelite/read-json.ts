@@ -5,8 +5,13 @@ import { MOST, type TreeliteModel, type TreeliteNode, type TreeliteOperator } fr
 const TYPES: Record<string, 'FP32' | 'FP64'> = { float32: 'FP32', float64: 'FP64' };
 const OPERATORS: readonly TreeliteOperator[] = ['<', '<=', '>', '>='];
 
-/** Reads what `Model.dump_as_json` of Treelite 4 writes. Throws DamagedModel and UnsupportedModel. */
+/** Reads what `Model.dump_as_json` of Treelite 4 (since 4.3) writes. Throws DamagedModel and UnsupportedModel. */
 export function readJson(document: Part): TreeliteModel {
+  if (!document.has('threshold_type')) {
+    throw new UnsupportedModel(
+      "JSON of Treelite before 4.3 does not say whether the model's numbers are float32 or float64. Save the model with serialize.",
+    );
+  }
   const threshold = document.field('threshold_type').text();
   const dtype = Object.hasOwn(TYPES, threshold) ? TYPES[threshold] : undefined;
   if (!dtype || document.field('leaf_output_type').text() !== threshold) {

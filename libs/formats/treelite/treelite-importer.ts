@@ -58,7 +58,7 @@ async function kindOf(file: UploadedFile): Promise<Kind | undefined> {
   const head = await file.read(0, HEAD_BYTES);
   if (isCheckpoint(head)) return 'checkpoint';
   const text = new TextDecoder('latin1').decode(head);
-  return /^\s*\{\s*"threshold_type"\s*:/.test(text) && text.includes('"leaf_output_type"')
-    ? 'json'
-    : undefined;
+  const isOld = /^\s*\{\s*"num_feature"\s*:\s*\d+\s*,\s*"task_type"\s*:\s*"k/.test(text);
+  const isJson = /^\s*\{\s*"threshold_type"\s*:/.test(text) && text.includes('"leaf_output_type"');
+  return isJson || isOld ? 'json' : undefined;
 }

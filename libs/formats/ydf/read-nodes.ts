@@ -14,6 +14,8 @@ export interface PlacedNode extends YdfNode {
 
 const MOST_NODES = 2 ** 24;
 const MOST_UNPACKED = 2 ** 30;
+/** Bytes that one compressed byte may become; those of real nodes become ten. */
+const MOST_RATIO = 100;
 const MOST_SHARDS = 1000;
 const MOST_TREES = 1_000_000;
 
@@ -33,15 +35,15 @@ export async function readTrees(
   if (!(shards >= 0 && shards <= MOST_SHARDS) || !(trees >= 0 && trees <= MOST_TREES)) {
     throw new DamagedModel(`The YDF header promises ${shards} files of nodes and ${trees} trees.`);
   }
-  const nodes: YdfNode[] = [];
+  const found: { path: string; bytes: Uint8Array }[] = [];
   for (let shard = 0; shard < shards; shard++) {
     const path = `${prefix}nodes-${padded(shard)}-of-${padded(shards)}`;
     const file = files.find((candidate) => candidate.path === path);
     if (!file) throw new DamagedModel(`${path} is missing.`);
     if (file.size > MOST_UNPACKED) throw new UnsupportedModel(`${path} has ${file.size} bytes.`);
-    readBlobs(await file.read(), path, budget, nodes);
+    found.push({ path, bytes: await file.read() });
   }
-  const next = nodes.values();
+  const next = nodesOf(found, budget);
   const read = Array.from({ length: trees }, (_, i) => placeTree(next, `tree ${i}`));
   if (!next.next().done)
     throw new DamagedModel(`There are more nodes than those of ${trees} trees.`);
@@ -52,8 +54,26 @@ function padded(shard: number): string {
   return String(shard).padStart(5, '0');
 }
 
+/** The nodes of all files, read one by one, so that those of no tree cost nothing. */
+function* nodesOf(
+  files: { path: string; bytes: Uint8Array }[],
+  budget: ReadBudget,
+): Generator<YdfNode, undefined> {
+  let count = 0;
+  for (const { path, bytes } of files) {
+    for (const blob of blobsOf(bytes, path)) {
+      if (count >= MOST_NODES) {
+        throw new UnsupportedModel(`The model has more than ${MOST_NODES} nodes.`);
+      }
+      yield readNode(blob, `node ${count}`, budget);
+      count += 1;
+    }
+  }
+  return undefined;
+}
+
 /** "BS", a version, how it is compressed, then blobs with their lengths in front. */
-function readBlobs(bytes: Uint8Array, path: string, budget: ReadBudget, into: YdfNode[]): void {
+function* blobsOf(bytes: Uint8Array, path: string): Generator<Uint8Array, undefined> {
   const head = new ByteReader(bytes, path);
   if (head.text(2, 'the first bytes') !== 'BS') head.fail('it is no sequence of blobs');
   const version = head.uint8('the version') + 256 * head.uint8('the version');
@@ -67,23 +87,22 @@ function readBlobs(bytes: Uint8Array, path: string, budget: ReadBudget, into: Yd
   const rest = head.view8(head.left, 'the nodes');
   const reader = new ByteReader(compression === 1 ? unpack(rest, path) : rest, path);
   while (reader.left > 0) {
-    if (into.length >= MOST_NODES) {
-      throw new UnsupportedModel(`The model has more than ${MOST_NODES} nodes.`);
-    }
     const length = reader.uint32('the length of a node');
-    into.push(readNode(reader.view8(length, 'a node'), `node ${into.length}`, budget));
+    yield reader.view8(length, 'a node');
   }
+  return undefined;
 }
 
 function unpack(bytes: Uint8Array, path: string): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: MOST_UNPACKED });
+    const most = Math.min(MOST_UNPACKED, bytes.length * MOST_RATIO + 65_536);
+    return gunzipSync(bytes, { maxOutputLength: most });
   } catch (error) {
     throw new DamagedModel(`${path}: ${error instanceof Error ? error.message : 'is not gzip'}`);
   }
 }
 
-function placeTree(next: Iterator<YdfNode>, what: string): PlacedNode[] {
+function placeTree(next: Iterator<YdfNode, undefined>, what: string): PlacedNode[] {
   const placed: PlacedNode[] = [];
   const take = (depth: number): PlacedNode => {
     const { value, done } = next.next();
