@@ -52,6 +52,11 @@ export class SklearnGraph {
     return this.builder.forest(rows, forest);
   }
 
+  /** Says that a kernel was added whose answer for a row depends on all rows of the request. */
+  dependsOnAllRows(): void {
+    this.builder.dependsOnAllRows();
+  }
+
   get weights(): ProgramBuilder['weights'] {
     return this.builder.weights;
   }

@@ -5,6 +5,7 @@ import { covariances } from './covariances.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
+import { factors } from './factors.js';
 import { featureMaps } from './feature-maps.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
@@ -43,6 +44,7 @@ const families: Record<string, Kernel>[] = [
   neighbours,
   splines,
   topics,
+  factors,
 ];
 
 /**
