@@ -22,13 +22,17 @@ export interface ProgramFacts {
 /** What adds nodes to a program: its builder, or a graph that knows more of the values. */
 export type NodeBuilder = Pick<ProgramBuilder, 'kernel' | 'forest' | 'oblivious' | 'weights'>;
 
-/** Puts a rowwise program together node by node. Values are named as they come, and by the output that they are in the end. */
+/**
+ * Puts a program together node by node, a rowwise one where no node says otherwise. Values are named as they come, and by the
+ * output that they are in the end.
+ */
 export class ProgramBuilder {
   readonly weights = new WeightsWriter();
   private readonly nodes: ProgramNode[] = [];
   private readonly first: ProgramNode[] = [];
   private readonly outputs: { spec: TensorSpec; value: string }[] = [];
   private count = 0;
+  private rowwise = true;
 
   /** Adds a kernel node and answers the name of the value that it makes. */
   kernel(
@@ -67,6 +71,11 @@ export class ProgramBuilder {
     return { scores, leaf };
   }
 
+  /** Says that an answer's rows depend on all rows of the request: requests are neither joined nor cut. */
+  dependsOnAllRows(): void {
+    this.rowwise = false;
+  }
+
   /** Makes a value an output of the program. */
   output(spec: TensorSpec, value: string): void {
     this.outputs.push({ spec, value });
@@ -94,7 +103,7 @@ export class ProgramBuilder {
       ...facts,
       signature: { inputs, outputs: this.outputs.map(({ spec }) => spec), defaultOutputs },
       binding,
-      rowwise: true,
+      rowwise: this.rowwise,
       nodes: [...this.first, ...this.nodes].map((node) => renamed(node, names)),
       weights: { size: weights.byteLength },
       files: [],

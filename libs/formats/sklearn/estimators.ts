@@ -10,6 +10,7 @@ import { wrappers } from './composition/wrappers.js';
 import { dummies } from './dummies/dummies.js';
 import { gaussianProcesses } from './covariances/gaussian-processes.js';
 import { kernelMachines } from './covariances/kernel-machines.js';
+import { factors } from './decomposition/factors.js';
 import { featureMaps } from './decomposition/feature-maps.js';
 import { latentStructures } from './decomposition/latent-structures.js';
 import { projections } from './decomposition/projections.js';
@@ -85,6 +86,7 @@ const estimators: ReadonlyMap<string, CompileEstimator> = new Map(
     ...densities,
     ...splines,
     ...topics,
+    ...factors,
   }),
 );
 

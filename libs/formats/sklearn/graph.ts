@@ -83,6 +83,11 @@ export class SklearnGraph implements NodeBuilder {
     return this.builder.oblivious(rows, forest);
   }
 
+  /** Says that a kernel was added whose answer for a row depends on all rows of the request. */
+  dependsOnAllRows(): void {
+    this.builder.dependsOnAllRows();
+  }
+
   get weights(): ProgramBuilder['weights'] {
     return this.builder.weights;
   }

@@ -7,6 +7,7 @@ import { covariances } from './covariances.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
+import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
 import type { Kernel } from './kernel.js';
@@ -55,6 +56,7 @@ const families: Record<string, Kernel>[] = [
   neighbours,
   splines,
   topics,
+  factors,
 ];
 
 /**
