@@ -1,3 +1,4 @@
+import { boosterImportances } from '../boosters/importances.js';
 import { behind } from '../composition/pipelines.js';
 import type { CompileEstimator, Estimator } from '../estimator.js';
 import { featuresOf } from '../features.js';
@@ -112,6 +113,8 @@ function eliminated(fitted: Fitted, graph: SklearnGraph): Estimator {
 
 /** `coef_` (the norm over the outputs) or `feature_importances_`, where a fitted object keeps them. */
 function importancesOf(inner: Fitted): Float64Array {
+  const boosted = boosterImportances(inner);
+  if (boosted) return boosted;
   if (inner.isNone('coef_')) {
     return inner.unsupported('chooses columns by importances that it does not keep');
   }
