@@ -30,6 +30,10 @@ const oldSparseClasses = SPARSE.split(' ').map((kind): [string, string] => [
   `${kind}_matrix`,
 ]);
 
+/** Functions of numbers alone, by which pipelines and targets are transformed. */
+const UFUNCS = `absolute abs fabs negative sign square sqrt cbrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan
+  arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil trunc rint`;
+
 /** Module → names. */
 const TABLE: Readonly<Record<string, string>> = {
   builtins:
@@ -44,7 +48,8 @@ const TABLE: Readonly<Record<string, string>> = {
   functools: 'partial',
   uuid: 'UUID',
 
-  numpy: `${NUMBERS} bool bool_ str_ bytes_ void object_ datetime64 timedelta64 dtype ndarray matrix`,
+  numpy: `${NUMBERS} ${UFUNCS} bool bool_ str_ bytes_ void object_ datetime64 timedelta64 dtype ndarray matrix`,
+  'numpy.core._multiarray_umath': UFUNCS,
   'numpy.core.multiarray': '_reconstruct scalar',
   'numpy.core.numeric': '_frombuffer',
   'numpy.dtypes': 'Float64DType Float32DType Int64DType Int32DType BoolDType StrDType ObjectDType',
@@ -71,6 +76,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'joblib.numpy_pickle_compat': 'NDArrayWrapper ZNDArrayWrapper',
 
   'xgboost.core': 'Booster',
+  'xgboost.callback': 'EarlyStopping',
   'xgboost.compat': 'XGBoostLabelEncoder',
   'xgboost.sklearn': 'XGBModel XGBClassifier XGBRegressor XGBRanker XGBRFClassifier XGBRFRegressor',
   'lightgbm.basic': 'Booster',
@@ -93,6 +99,8 @@ const TABLE: Readonly<Record<string, string>> = {
   'sklearn.linear_model._sgd_fast': 'Log SquaredLoss',
   'sklearn.utils': 'Bunch',
   'sklearn.utils._bunch': 'Bunch',
+  'sklearn.compose._column_transformer': '_RemainderColsList',
+  'sklearn.utils._metadata_requests': 'MetadataRequest MethodMetadataRequest',
   'sklearn.utils.deprecation': 'DeprecationDict',
   'sklearn.utils.validation': 'check_array',
   'sklearn.feature_selection._univariate_selection':
