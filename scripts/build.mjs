@@ -15,15 +15,20 @@ export function build() {
   rmSync(stamp, { force: true });
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const compiled = spawnSync(process.execPath, [compiler], { cwd: root, stdio: 'inherit' });
-  if (compiled.status === 0) writeFileSync(stamp, '');
-  return compiled.status ?? 1;
+  if (compiled.status !== 0) return compiled.status ?? 1;
+  // In a process of its own, because it loads what was just compiled.
+  const browser = join(root, 'scripts', 'build-browser.mjs');
+  const { status } = spawnSync(process.execPath, [browser], { cwd: root, stdio: 'inherit' });
+  if (status === 0) writeFileSync(stamp, '');
+  return status ?? 1;
 }
 
 function removeOrphans() {
   const dist = join(root, 'dist');
   if (!existsSync(dist)) return;
   for (const entry of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
-    if (!/\.js(\.map)?$/.test(entry)) continue;
+    // The browser build is of many sources and made anew each time.
+    if (!/\.js(\.map)?$/.test(entry) || entry === join('sdk', 'program.js')) continue;
     const source = join(root, entry.replace(/\.js(\.map)?$/, ''));
     if (!existsSync(`${source}.ts`) && !existsSync(`${source}.tsx`)) rmSync(join(dist, entry));
   }

@@ -48,6 +48,7 @@ async function builtChecks() {
     ),
     generated('openapi', 'dist/apps/write-openapi.js'),
     generated('kernels', 'scripts/build-kernels.mjs'),
+    generated('table of kernels', 'scripts/write-kernels.mjs'),
   ]);
 }
 

@@ -112,3 +112,18 @@ it('no app imports another one', () => {
   );
   expect(left).toEqual([]);
 });
+
+it('a Program is computed with functions that every JavaScript engine rounds alike', () => {
+  // `Math.log2` of a size is no part of an answer.
+  const own =
+    /(?<!Math\.ceil\()Math\.(exp|expm1|log|log1p|log2|log10|pow|a?sinh?|a?cosh?|a?tanh?|atan2|cbrt)\b/g;
+  const found = sourcesOf(join('libs', 'program')).flatMap((file) =>
+    readFileSync(file, 'utf8')
+      .replace(/\/\*[^]*?\*\/|\/\/.*$/gm, '')
+      .split('\n')
+      .flatMap((line) =>
+        [...line.matchAll(own)].map(([call]) => `${file}: ${call} (see libs/program/math)`),
+      ),
+  );
+  expect(found).toEqual([]);
+});

@@ -233,6 +233,13 @@ describe('slipway', () => {
     expect((await slipway(['predict', '--help'])).out).toContain('CSV with a header');
   });
 
+  it('ends in peace when nobody reads on, as before `| head`', async () => {
+    const child = spawn(process.execPath, [CLI, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    expect(await text(child.stderr)).toBe('');
+    expect(await exitOf(child)).toBe(0);
+  });
+
   it('starts a server and stops it', async () => {
     const port = await freePort('127.0.0.1');
     const child = spawn(

@@ -101,16 +101,22 @@ it('reads every value that Python writes, in every protocol', () => {
   if (!hasPython('values of Python in every protocol')) return;
   const values = fc.sample(described, { numRuns: amount(400, 10_000), seed: 7 });
   const written = runPython(writeScript, values) as string[];
-  written.forEach((base64, i) => {
-    const value = values[Math.floor(i / 12)] ?? ['none', null];
-    const { root, end } = readPickle(Buffer.from(base64, 'base64'));
-    expect(describeValue(root)).toEqual(expected(value));
-    expect(end).toBe(Buffer.from(base64, 'base64').length);
+  expect(written).toHaveLength(values.length * 12);
+  values.forEach((value, i) => {
+    const pickles = written.slice(i * 12, i * 12 + 12).map((text) => Buffer.from(text, 'base64'));
+    const read = pickles.map((bytes) => readPickle(bytes));
+    expect(read.map(({ root }) => describeValue(root))).toEqual(pickles.map(() => expected(value)));
+    expect(read.map(({ end }) => end)).toEqual(pickles.map(({ length }) => length));
   });
 });
 
+/**
+ * CPython's memo is as long as the highest number in a file: one mutant would take up to 32 GB and minutes to clear it. What
+ * has no room ends in a MemoryError.
+ */
 const importsScript = `
-import sys, json, pickle, base64, io, warnings
+import sys, json, pickle, base64, io, warnings, resource
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
 warnings.simplefilter('ignore')
 class Anything:
     def __init__(self, *a, **k): pass
@@ -212,7 +218,7 @@ it('reports every name that CPython would import', () => {
     if (reads) {
       const names = new Set([...globals.values()].map(({ module, name }) => `${module}\0${name}`));
       const missed = imported.filter(([module, name]) => !names.has(`${module}\0${name}`));
-      expect([bytes.toString('latin1'), missed]).toEqual([bytes.toString('latin1'), []]);
+      if (missed.length > 0) expect([bytes.toString('latin1'), missed]).toEqual(['', []]);
     }
   });
   expect(both).toBeGreaterThan(mutants.length / 50);

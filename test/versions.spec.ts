@@ -248,9 +248,23 @@ describe('versions', () => {
     });
     await registry.http.post(versions('broken')).send(example(6)).expect(201);
     const wrong = await registry.compiled('broken', 2);
-    expect(wrong.serving).toMatchObject({ state: 'failed', difference: expect.anything() });
+    expect(wrong.serving).toMatchObject({
+      state: 'failed',
+      difference: { output: 'predict', row: 0, expected: 6, got: 5, absolute: 1 },
+    });
     await registry.http.post(versions('broken')).send(example(5)).expect(201);
-    expect((await registry.compiled('broken', 3)).serving.state).toBe('servable');
+    expect((await registry.compiled('broken', 3)).serving).toMatchObject({
+      state: 'servable',
+      difference: { output: 'predict', absolute: 0 },
+    });
+    // The same files without golden rows have none to be compared with.
+    await registry.http
+      .post(versions('broken'))
+      .send({ files: [{ path: 'model.json', digest: good }] })
+      .expect(201);
+    const without = await registry.compiled('broken', 4);
+    expect(without.serving.state).toBe('servable');
+    expect(without.serving).not.toHaveProperty('difference');
   });
 
   it('are walked along their lineage, up and down', async () => {

@@ -4,8 +4,10 @@ import { bindInputs, loadProgram, type Runtime, type Tensor } from '#program';
 import {
   folderOf,
   numberOf,
+  ownTreeFolder,
   tensorsOf,
   treeFixtures,
+  treeFolder,
   ulpsBetween,
   type Expected,
 } from './support/tree-fixtures.js';
@@ -30,7 +32,14 @@ async function answer(runtime: Runtime, expected: Expected, outputs: string[]): 
   return runtime.run(bindInputs(runtime, tensors, LIMITS), outputs);
 }
 
-const fixtures = treeFixtures('ydf', ['']).filter(({ name }) => !name.endsWith('.json'));
+/** Models of kinds that are not served, by what their names begin with. */
+const REFUSED = /\/refused/;
+const all = [
+  ...treeFixtures('ydf', ['']),
+  ...(treeFolder().shared ? treeFixtures('ydf', [''], ownTreeFolder) : []),
+].filter(({ name }) => !name.endsWith('.json'));
+const fixtures = all.filter(({ name }) => !REFUSED.test(name));
+const refused = all.filter(({ name }) => REFUSED.test(name));
 
 it('has the models that there are', () => {
   expect(fixtures.length).toBeGreaterThan(0);
@@ -44,6 +53,18 @@ describe('ydf', () => {
       const [predict, leaf] = await answer(runtime, expected, ['predict', 'leaf']);
       compare(predict, expected.predict);
       if (expected.leaf) compare(leaf, expected.leaf);
+    },
+  );
+});
+
+describe('what is not served', () => {
+  it.each(refused.map((fixture) => [fixture.name, fixture] as const))(
+    '%s is refused by name',
+    async (_, { file }) => {
+      await expect(load(folderOf(file))).rejects.toMatchObject({
+        name: 'UnsupportedModel',
+        message: expect.stringMatching(/UPLIFT|CATEGORICAL_SET/),
+      });
     },
   );
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAlias } from './commands/alias.js';
 import { addBackup } from './commands/backup.js';
+import { addConvert } from './commands/convert.js';
 import { addDiff } from './commands/diff.js';
 import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
@@ -48,6 +49,7 @@ for (const add of [
   addAlias,
   addPredict,
   addPull,
+  addConvert,
   addDiff,
   addGc,
   addVerify,
@@ -56,6 +58,12 @@ for (const add of [
   addMigrate,
 ])
   add(program);
+
+// Whoever reads the output may have had enough of it, as `head` has.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 
 try {
   await program.parseAsync();

@@ -3,6 +3,7 @@ import { artifactsEntities, ArtifactsModule } from '#artifacts';
 import { DatabaseModule } from '#database';
 import { registryEntities, RegistryModule } from '#registry';
 import { BlobsController } from './blobs.controller.js';
+import { BrowserBuildController } from './browser-build.controller.js';
 import { DatabaseFigures } from './database-figures.js';
 import { EventsController } from './events.controller.js';
 import { FilesController } from './files.controller.js';
@@ -32,6 +33,7 @@ export const entities = [...artifactsEntities, ...registryEntities];
     ServingController,
     BlobsController,
     EventsController,
+    BrowserBuildController,
     TestHooksController,
   ],
   providers: [DatabaseFigures, RegistryMetrics],

@@ -1,10 +1,10 @@
-import type { Stats } from 'node:fs';
 import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiParam, ApiTags, ApiOperation } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { BlobService } from '#artifacts';
 import { DomainError } from '#platform';
 import { VersionsService } from '#registry';
+import { sendArchive } from './archive.js';
 import { ArchiveQueryDto, ManifestDto } from './files.dto.js';
 import { Asker, type RequestContext } from './request.js';
 import { attachment, sendBlob } from './send-blob.js';
@@ -84,36 +84,12 @@ export class FilesController {
       response.end();
       return;
     }
-    // Seldom needed, and large.
-    const { default: archiver } = await import('archiver');
-    const archive = archiver(format, format === 'zip' ? { store: true, forceZip64: false } : {});
-    const failed = new Promise<never>((_, reject) => {
-      archive.once('error', reject);
-      response.once('close', () => reject(new Error('The client went away')));
-    });
-    failed.catch(() => undefined);
-    response.once('close', () => archive.destroy());
-    archive.pipe(response);
-    const date = new Date(found.createdAt);
-    try {
-      for (const { path, digest, size } of found.files) {
-        const content = await this.blobs.open(digest);
-        const added = new Promise((resolve, reject) => {
-          archive.once('entry', resolve);
-          // Not left to the archive: it does not hear of a stream that failed before it was its turn.
-          content.once('error', reject);
-        });
-        // Knowing the size, a tar is streamed; otherwise archiver gathers each file in memory first.
-        archive.append(content, { name: path, date, mode: 0o644, stats: { size } as Stats });
-        await Promise.race([added, failed]);
-      }
-      await Promise.race([archive.finalize(), failed]);
-    } catch (error) {
-      // An archive cut short must not look complete: what was begun is broken off.
-      archive.unpipe(response);
-      archive.destroy();
-      if (!response.destroyed) throw error;
-    }
+    const files = found.files.map(({ path, digest, size }) => ({
+      path,
+      size,
+      open: () => this.blobs.open(digest),
+    }));
+    await sendArchive(response, format, new Date(found.createdAt), files);
   }
 
   @Get('program')

@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
+import { type ArchiveFormat, archiveFormats } from './archive.js';
 import { SizedFileDto } from './versions.dto.js';
 
 export class ScanDto {
@@ -37,7 +38,7 @@ export class ManifestDto {
 }
 
 export class ArchiveQueryDto {
-  @ApiProperty({ required: false, enum: ['tar', 'zip'], default: 'tar' })
-  @IsIn(['tar', 'zip'])
-  format: 'tar' | 'zip' = 'tar';
+  @ApiProperty({ required: false, enum: archiveFormats, default: 'tar' })
+  @IsIn(archiveFormats)
+  format: ArchiveFormat = 'tar';
 }

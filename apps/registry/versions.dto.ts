@@ -132,7 +132,8 @@ export class VersionServingDto {
   @ApiProperty({
     required: false,
     type: Object,
-    description: 'Where golden rows were not reproduced',
+    description:
+      'The greatest difference between the golden rows and their answers: output, at, row, expected, got, absolute, relative, message. Present where an input example with `expected` was run, whatever the verdict',
   })
   difference?: unknown;
 

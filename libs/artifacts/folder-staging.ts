@@ -4,7 +4,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { DomainError } from '#platform';
-import { CHUNK_SIZE, type Checkpoint, type SavedStaging, type Staging } from './artifact-store.js';
+import { type Checkpoint, type SavedStaging, type Staging } from './artifact-store.js';
+import { type BlockWriter, DirectWriter, GatheringWriter } from './block-writer.js';
 import { digestOf, type Digest } from './digest.js';
 import { isSealed, sealOf } from './seal.js';
 import { closing, ifPresent, openFile, orClose, reachable } from './store-files.js';
@@ -106,7 +107,7 @@ export class StagedFile implements Staging {
     others: AsyncIterator<Buffer>,
     checkpoint: Checkpoint,
   ): Promise<void> {
-    const writer = new GatheringWriter(file, this.size);
+    let writer: BlockWriter = new GatheringWriter(file, this.size);
     let syncing: Promise<void> = Promise.resolve();
     try {
       let checked = this.size;
@@ -120,6 +121,10 @@ export class StagedFile implements Staging {
         checked = writer.written;
         syncing = this.sync(file, checked).then(() => checkpoint(this.snapshot()));
         syncing.catch(() => undefined);
+        if (writer instanceof DirectWriter) continue;
+        // What is smaller is mostly read again at once, to be compiled and served.
+        await reachable(() => writer.flush());
+        writer = (await DirectWriter.open(file, this.path, writer.written)) ?? writer;
       }
       await reachable(() => writer.flush());
       await syncing;
@@ -161,71 +166,6 @@ export class StagedFile implements Staging {
   private snapshot(): SavedStaging {
     return { received: this.saved, state: {} };
   }
-}
-
-/**
- * Gathers small chunks (a socket gives 64 KiB at a time) into writes of at least 1 MiB. One write is under way while the
- * chunks of the next one come and are hashed.
- */
-class GatheringWriter {
-  private chunks: Buffer[] = [];
-  private gathered = 0;
-  private writing: Promise<void> = Promise.resolve();
-
-  /** @param written the offset in the file where the next byte goes; all before it are written */
-  constructor(
-    private readonly file: FileHandle,
-    public written: number,
-  ) {}
-
-  /** Takes a chunk. @throws what this write or the one before it failed with */
-  async write(chunk: Buffer): Promise<void> {
-    this.chunks.push(chunk);
-    this.gathered += chunk.length;
-    if (this.gathered < CHUNK_SIZE) return;
-    await this.writing;
-    this.begin();
-  }
-
-  /** Resolves when all is written. */
-  async flush(): Promise<void> {
-    await this.writing;
-    this.begin();
-    await this.writing;
-  }
-
-  /** Resolves when nothing is under way, however it went. */
-  async settled(): Promise<void> {
-    await this.writing.catch(() => undefined);
-  }
-
-  private begin(): void {
-    const { chunks } = this;
-    this.chunks = [];
-    this.gathered = 0;
-    this.writing = this.writeAll(chunks);
-    this.writing.catch(() => undefined);
-  }
-
-  private async writeAll(chunks: Buffer[]): Promise<void> {
-    let rest = chunks;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.file.writev(rest, this.written);
-      this.written += bytesWritten;
-      rest = after(rest, bytesWritten);
-    }
-  }
-}
-
-/** What a short write has left over. */
-function after(chunks: Buffer[], written: number): Buffer[] {
-  let skip = written;
-  const rest: Buffer[] = [];
-  for (const chunk of chunks) {
-    if (skip < chunk.length) rest.push(chunk.subarray(skip));
-    skip = Math.max(0, skip - chunk.length);
-  }
-  return rest;
 }
 
 /** @returns whether it was not there before */

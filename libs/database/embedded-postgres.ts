@@ -22,6 +22,7 @@ const HOST = '127.0.0.1';
 const LOG_LIMIT = 10 * 2 ** 20;
 /** Recovery after a crash may take a while; a server that says nothing for this long is given up. */
 const START_TIMEOUT = 120_000;
+const START_ATTEMPTS = 4;
 const STOP_TIMEOUT = 30_000;
 
 /**
@@ -45,9 +46,8 @@ export class EmbeddedPostgres {
    */
   static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
     const cluster = await prepareCluster(options.dataDir, USER);
-    await stopLeftover(cluster.folder);
-    const ATTEMPTS = 3;
     for (let attempt = 1; ; attempt++) {
+      await stopLeftover(cluster.folder);
       const server = new EmbeddedPostgres(options, cluster, await freePort(HOST));
       try {
         await server.run();
@@ -55,8 +55,10 @@ export class EmbeddedPostgres {
         return server;
       } catch (error) {
         await server.stop();
-        // The port may have been taken in between; anything else fails three times alike.
-        if (attempt === ATTEMPTS) throw error;
+        // The port may have been taken in between, or processes of one that was killed may still hold its memory;
+        // anything else fails each time alike.
+        if (attempt === START_ATTEMPTS) throw error;
+        await sleep(200 * 2 ** attempt);
       }
     }
   }
@@ -134,8 +136,9 @@ export class EmbeddedPostgres {
       await sleep(20);
     }
     guardian.stdin?.end();
+    const why = await lastComplaint(logFile);
     throw new StartError(
-      `The embedded PostgreSQL did not start; ${logFile} says why. Or set DATABASE_URL to one of your own.`,
+      `The embedded PostgreSQL did not start${why ? `: ${why}` : ''}. See ${logFile}, or set DATABASE_URL to one of your own.`,
     );
   }
 
@@ -181,6 +184,12 @@ export interface GuardedCommand {
 
 async function readPidFile(folder: string): Promise<string> {
   return readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
+}
+
+/** The last that a log tells of what ended PostgreSQL. */
+async function lastComplaint(logFile: string): Promise<string | undefined> {
+  const text = await readFile(logFile, 'utf8').catch(() => '');
+  return [...text.matchAll(/(?:FATAL|PANIC): +(.*)/g)].at(-1)?.[1];
 }
 
 /** Keeps one older log file. */

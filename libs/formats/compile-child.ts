@@ -136,32 +136,33 @@ async function tryOut(
   const runtime = await loadProgram(JSON.parse(stored), weights, { files: contents, onnx });
   contents.clear();
   tell({ phase: 'running' });
-  const fault = inputExample ? await runExample(runtime, inputExample) : await runZeros(runtime);
-  if (fault) return fault;
+  const trial = inputExample ? await runExample(runtime, inputExample) : await runZeros(runtime);
+  if (trial.reason !== undefined) return { state: 'failed', ...trial };
   await writeFile(join(outputFolder, 'weights.bin'), weights);
   await writeFile(join(outputFolder, 'program.json'), stored);
-  return { state: 'servable', signature: program.signature };
+  return { state: 'servable', signature: program.signature, ...trial };
 }
 
-type Fault = Pick<CompileResult, 'reason' | 'difference'> & { state: 'failed' };
+/** What the first run told: with a reason it was none that a servable version has. */
+type Trial = Pick<CompileResult, 'reason' | 'difference'>;
 
 /** Zeros may be no sensible input, so an error does not count, unless it is for want of memory. */
-async function runZeros(runtime: Runtime): Promise<Fault | undefined> {
+async function runZeros(runtime: Runtime): Promise<Trial> {
   try {
     const zeros = bindInputs(runtime, zeroInputs(runtime), { maxRows: Infinity });
     await runtime.run(zeros, bindOutputs(runtime));
-    return undefined;
+    return {};
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
-    if (!/allocate memory|bad_alloc/i.test(error.message)) return undefined;
-    return { state: 'failed', reason: `The first run needs too much memory. ${error.message}` };
+    if (!/allocate memory|bad_alloc/i.test(error.message)) return {};
+    return { reason: `The first run needs too much memory. ${error.message}` };
   }
 }
 
 async function runExample(
   runtime: Runtime,
   { inputs, expected, tolerance }: NonNullable<CompileRequest['inputExample']>,
-): Promise<Fault | undefined> {
+): Promise<Trial> {
   let got: Tensor[];
   let wanted: Tensor[] = [];
   try {
@@ -171,15 +172,16 @@ async function runExample(
     got = await runtime.run(bound, outputsFor(runtime, wanted));
   } catch (error) {
     if (!(error instanceof ProgramError) && !(error instanceof CodecError)) throw error;
-    return { state: 'failed', reason: `The input example cannot be run: ${error.message}` };
+    return { reason: `The input example cannot be run: ${error.message}` };
   }
   const { rtol = 1e-5, atol = 1e-8 } = tolerance ?? {};
-  const difference = compareTensors(got, wanted, { rtol, atol });
-  if (!difference) return undefined;
+  const { equal, greatest } = compareTensors(got, wanted, { rtol, atol });
+  if (!greatest) return {};
+  const difference = detailed(greatest, got, wanted);
+  if (equal) return { difference };
   return {
-    state: 'failed',
-    reason: `The golden rows are not reproduced: output "${difference.output}" ${difference.message}.`,
-    difference: detailed(difference, got, wanted),
+    reason: `The golden rows are not reproduced: output "${greatest.output}" ${greatest.message}.`,
+    difference,
   };
 }
 

@@ -34,7 +34,7 @@ export interface CompileLimits {
   memory?: number;
 }
 
-/** Where golden rows were not reproduced. */
+/** Where the answers to golden rows are farthest from what was expected, also where that is near enough. */
 export interface GoldenDifference extends Difference {
   /** First index of `at`. */
   row?: number;

@@ -1,4 +1,5 @@
 import {
+  SCHEMA_VERSION,
   WeightsWriter,
   type Binding,
   type Forest,
@@ -89,7 +90,7 @@ export class ProgramBuilder {
     }
     const weights = this.weights.toBytes();
     const program: Program = {
-      schemaVersion: 1,
+      schemaVersion: SCHEMA_VERSION,
       ...facts,
       signature: { inputs, outputs: this.outputs.map(({ spec }) => spec), defaultOutputs },
       binding,

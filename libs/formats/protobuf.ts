@@ -97,6 +97,30 @@ export class WireReader {
     }
   }
 
+  /** The same as {@link int64s} as the nearest doubles: quicker for long lists. */
+  integers(into: number[]): void {
+    const list = this.wire === Wire.Varint ? undefined : this.packed();
+    const from = list ?? this;
+    do {
+      if (list && list.position >= list.end) return;
+      const { low, high } = from.varint();
+      // Negative numbers have all bits from the sign on.
+      into.push((high | 0) * 0x1_0000_0000 + low);
+    } while (list);
+  }
+
+  /** The elements of a repeated field of floats, packed or one by one. */
+  float32s(into: number[]): void {
+    if (this.wire !== Wire.Bytes) {
+      into.push(this.float32());
+      return;
+    }
+    const bytes = this.view();
+    if (bytes.length % 4 !== 0) this.fail('a packed list is cut off');
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at < bytes.length; at += 4) into.push(view.getFloat32(at, true));
+  }
+
   /** How many elements a repeated varint field adds, packed or one by one, without keeping them. */
   countVarints(): number {
     if (this.wire === Wire.Varint) {

@@ -256,3 +256,64 @@ describe('bindOutputs', () => {
     expect(() => bindOutputs(matrix, ['margin', 'margin'])).toThrow(/twice/);
   });
 });
+
+describe('a matrix whose columns have names', () => {
+  const named = (tensor: Tensor, ...names: unknown[]): Tensor => ({
+    ...tensor,
+    parameters: { columns: names },
+  });
+  const texts = (name: string, data: (string | null)[], width = 1): Tensor => ({
+    name,
+    dtype: 'BYTES',
+    shape: [data.length / width, width],
+    data,
+  });
+
+  it('stands for its columns, in any order', () => {
+    const tensor = named(f32('rows', [2, 2], [1, 2, 3, 4]), 'size', 'age');
+    expect(bindInputs(columns, [tensor], LIMITS)).toEqual([f64('X', [2, 2], [2, 1, 4, 3])]);
+    const integers: Tensor = {
+      ...tensor,
+      dtype: 'INT64',
+      data: BigInt64Array.of(1n, 2n, 3n, 4n),
+    };
+    expect(bindInputs(columns, [integers], LIMITS)).toEqual([f64('X', [2, 2], [2, 1, 4, 3])]);
+  });
+
+  it('may stand beside one of texts', () => {
+    const request = [
+      named(texts('t', ['red', null]), 'colour'),
+      named(f32('n', [2, 1], [7, NaN]), 'age'),
+    ];
+    expect(bindInputs(mixed, request, LIMITS)).toEqual([
+      f32('age', [2], [7, NaN]),
+      { name: 'colour', dtype: 'BYTES', shape: [2], data: ['red', null] },
+    ]);
+  });
+
+  it('goes by place where the model has no names', () => {
+    const tensor = named(f32('X', [1, 2], [1, 2]), 'b', 'a');
+    expect(bindInputs(matrix, [tensor], LIMITS)).toMatchObject([{ data: Float32Array.of(1, 2) }]);
+  });
+
+  it.each<[string, Tensor[], RegExp]>([
+    ['too few names', [named(f32('n', [1, 2], [1, 2]), 'age')], /"columns" must be/],
+    ['no names', [named(f32('n', [1, 2], [1, 2]), 1, 2)], /"columns" must be/],
+    ['a column', [named(f32('n', [2], [1, 2]), 'age', 'size')], /"columns" must be/],
+    ['an unknown name', [named(f32('n', [1, 3], [1, 2, 3]), 'age', 'size', 'x')], /"x"/],
+    ['a name twice', [named(f32('n', [1, 3], [1, 2, 3]), 'age', 'size', 'age')], /twice/],
+  ])('is refused with %s', (_, tensors, message) => {
+    const { pointer, message: text } = fault(columns, tensors);
+    expect([pointer, text]).toEqual([
+      '/inputs/0/parameters/columns',
+      expect.stringMatching(message),
+    ]);
+  });
+
+  it('is refused with the place in the request', () => {
+    const request = [f64('age', [1], [1]), named(texts('t', ['a', 'b'], 2), 'size', 'x')];
+    expect(fault(columns, request).pointer).toBe('/inputs/1/parameters/columns');
+    const other = [f64('age', [1], [1]), named(texts('t', ['a']), 'size')];
+    expect(fault(columns, other).pointer).toBe('/inputs/1/datatype');
+  });
+});

@@ -1,4 +1,5 @@
 import { fromBfloat16, fromFloat16, holdsDType } from './dtype.js';
+import { namesColumns, pointedAtOrigin, splitNamedColumns } from './named-columns.js';
 import { ProgramError } from './program-error.js';
 import type { Program, TableBinding } from './program.js';
 import type { DType, Signature, Tensor, TensorSpec } from './tensor.js';
@@ -15,7 +16,8 @@ export interface BindLimits {
  *
  * Graphs of tensors take exactly their names, dtypes and shapes. Tables take their columns by name (`[n]` or `[n, 1]`), or,
  * where all columns are numeric, one matrix `X` (`[n, columns]`; a single tensor of rank 2 may have any name), of any numeric
- * or BOOL dtype, which is converted as the model's library would.
+ * or BOOL dtype, which is converted as the model's library would. A matrix whose `parameters.columns` names its columns stands
+ * for these columns; several may, such as one of numbers and one of texts.
  *
  * Throws ProgramError (INVALID_INPUT) with a pointer into the request's body and a message that shows the signature.
  */
@@ -25,9 +27,17 @@ export function bindInputs(program: Bindable, tensors: Tensor[], limits: BindLim
     const tensor = tensors[i];
     if (tensor) checkTensor(tensor, i, signature);
   }
-  return binding.kind === 'tensors'
-    ? bindTensors(signature, tensors, limits)
-    : bindTable(signature, binding, tensors, limits);
+  if (binding.kind === 'tensors') return bindTensors(signature, tensors, limits);
+  // A model that was fitted on an array takes columns by their place, whatever they are called.
+  if (signature.inputs[0]?.shape.length !== 2 && namesColumns(tensors)) {
+    const named = splitNamedColumns(tensors);
+    try {
+      return bindTable(signature, binding, named.columns, limits);
+    } catch (error) {
+      throw pointedAtOrigin(error, named);
+    }
+  }
+  return bindTable(signature, binding, tensors, limits);
 }
 
 /**

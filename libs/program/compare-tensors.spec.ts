@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { compareTensors, type Tensor } from '#program';
 
 const exact = { rtol: 0, atol: 0 };
@@ -42,7 +43,7 @@ describe('compareTensors', () => {
     ['integers of another width', i32([1, -2]), i64([1n, -2n]), exact],
     ['texts and their bytes', texts(['é', null]), texts([Uint8Array.of(0xc3, 0xa9), null]), exact],
   ])('takes %s', (_, got, expected, tolerance) => {
-    expect(compareTensors([got], [expected], tolerance)).toBeUndefined();
+    expect(compareTensors([got], [expected], tolerance)).toMatchObject({ equal: true });
   });
 
   it.each<[string, Tensor, Tensor, { rtol: number; atol: number }, object]>([
@@ -68,12 +69,70 @@ describe('compareTensors', () => {
     ['a missing text', texts([null]), texts(['null']), exact, { at: [0] }],
   ])('finds %s', (_, got, expected, tolerance, difference) => {
     expect(compareTensors([got], [expected], tolerance)).toMatchObject({
-      output: 'y',
-      ...difference,
+      equal: false,
+      greatest: { output: 'y', ...difference },
     });
   });
 
   it('misses an output that was not made', () => {
-    expect(compareTensors([], [f64([1])], exact)).toMatchObject({ output: 'y' });
+    expect(compareTensors([], [f64([1])], exact)).toMatchObject({
+      equal: false,
+      greatest: { output: 'y' },
+    });
+  });
+
+  it('tells the greatest difference also where it is allowed, in parts of what is allowed', () => {
+    const got = f64([1.5, 100.5, 3]);
+    expect(compareTensors([got], [f64([1, 100, 3])], { rtol: 1, atol: 0 })).toEqual({
+      equal: true,
+      greatest: {
+        output: 'y',
+        at: [0],
+        absolute: 0.5,
+        relative: 0.5,
+        message: 'is 1.5 at [0] where 1 is expected',
+      },
+    });
+    expect(compareTensors([got], [got], exact)).toMatchObject({
+      equal: true,
+      greatest: { absolute: 0, relative: 0, message: 'is as expected' },
+    });
+    const labels = compareTensors([texts(['a', 'b'])], [texts(['a', 'b'])], exact);
+    expect(labels).toEqual({
+      equal: true,
+      greatest: { output: 'y', at: [0], message: 'is as expected' },
+    });
+  });
+
+  it('has nothing to tell where nothing is expected', () => {
+    expect(compareTensors([f64([1])], [], exact)).toEqual({ equal: true });
+    expect(compareTensors([f64([])], [f64([])], exact)).toEqual({ equal: true });
+  });
+
+  it('says the same of every element as the definition', () => {
+    const number = fc.oneof(
+      fc.double({ min: -2, max: 2 }),
+      fc.constantFrom(NaN, Infinity, -Infinity, 0, -0),
+    );
+    const pairs = fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 8 });
+    const tolerance = fc.record({
+      rtol: fc.constantFrom(0, 0.1, 1),
+      atol: fc.constantFrom(0, 0.01, 1),
+    });
+    fc.assert(
+      fc.property(pairs, tolerance, (elements, { rtol, atol }) => {
+        const near = elements.every(
+          ([is, should]) =>
+            Object.is(is, should) ||
+            is === should ||
+            (Number.isFinite(is) &&
+              Number.isFinite(should) &&
+              Math.abs(is - should) / (atol + rtol * Math.abs(should)) <= 1),
+        );
+        const got = f64(elements.map(([is]) => is));
+        const expected = f64(elements.map(([, should]) => should));
+        expect(compareTensors([got], [expected], { rtol, atol }).equal).toBe(near);
+      }),
+    );
   });
 });

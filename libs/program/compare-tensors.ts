@@ -7,13 +7,24 @@ export interface Tolerance {
   atol: number;
 }
 
-/** Where an answer first is not what was expected. */
+/** Where an answer is farthest from what was expected. */
 export interface Difference {
   /** Name of the tensor. */
   output: string;
   /** Indices into it; absent where the tensor is missing or its dtype or shape is another. */
   at?: number[];
+  /** `|got − expected|` of two numbers; absent where that is no finite number, or where they are none. */
+  absolute?: number;
+  /** `absolute / |expected|`; absent where the expected number is 0 and the other is not. */
+  relative?: number;
   message: string;
+}
+
+export interface Comparison {
+  /** Whether all is as expected, within the tolerance. */
+  equal: boolean;
+  /** The greatest difference, in parts of what is allowed; absent where there was nothing to compare. */
+  greatest?: Difference;
 }
 
 /**
@@ -24,22 +35,31 @@ export function compareTensors(
   got: Tensor[],
   expected: Tensor[],
   tolerance: Tolerance,
-): Difference | undefined {
+): Comparison {
+  let worst: Measured | undefined;
   for (const tensor of expected) {
     const found = got.find((candidate) => candidate.name === tensor.name);
     const difference = found
-      ? compareTensor(found, tensor, tolerance)
+      ? anotherKind(found, tensor)
       : { output: tensor.name, message: `no output "${tensor.name}" was made` };
-    if (difference) return difference;
+    if (difference) return { equal: false, greatest: difference };
+    const measured = found && greatestIn(found, tensor, tolerance);
+    if (measured && !(worst && worst.excess >= measured.excess)) worst = measured;
   }
-  return undefined;
+  if (!worst) return { equal: true };
+  const { got: answered, expected: wanted, index, excess } = worst;
+  return { equal: excess <= 1, greatest: described(answered, wanted, index) };
 }
 
-function compareTensor(
-  got: Tensor,
-  expected: Tensor,
-  tolerance: Tolerance,
-): Difference | undefined {
+/** A tensor with the place of its greatest difference, and how many times that is what is allowed: 0 where it is equal. */
+interface Measured {
+  got: Tensor;
+  expected: Tensor;
+  index: number;
+  excess: number;
+}
+
+function anotherKind(got: Tensor, expected: Tensor): Difference | undefined {
   const output = expected.name;
   if (kindOf(got) !== kindOf(expected)) {
     return { output, message: `is ${got.dtype} where ${expected.dtype} is expected` };
@@ -48,20 +68,42 @@ function compareTensor(
     const [is, should] = [got.shape, expected.shape].map((shape) => `[${shape.join(', ')}]`);
     return { output, message: `has shape ${is} where ${should} is expected` };
   }
-  const allowed = kindOf(expected) === 'float' ? tolerance : { rtol: 0, atol: 0 };
-  for (let i = 0; i < expected.data.length; i++) {
-    const is = elementAt(got, i);
-    const should = elementAt(expected, i);
-    if (!close(is, should, allowed)) {
-      const at = indicesOf(i, expected.shape);
-      return {
-        output,
-        at,
-        message: `is ${show(is)} at [${at.join(', ')}] where ${show(should)} is expected`,
-      };
-    }
-  }
   return undefined;
+}
+
+function greatestIn(got: Tensor, expected: Tensor, tolerance: Tolerance): Measured | undefined {
+  if (expected.data.length === 0) return undefined;
+  const allowed = kindOf(expected) === 'float' ? tolerance : { rtol: 0, atol: 0 };
+  let index = 0;
+  let excess = -1;
+  for (let i = 0; i < expected.data.length; i++) {
+    const its = excessOf(elementAt(got, i), elementAt(expected, i), allowed);
+    if (its > excess) [index, excess] = [i, its];
+  }
+  return { got, expected, index, excess };
+}
+
+function described(got: Tensor, expected: Tensor, index: number): Difference {
+  const is = elementAt(got, index);
+  const should = elementAt(expected, index);
+  const at = indicesOf(index, expected.shape);
+  const place = `at [${at.join(', ')}]`;
+  const message =
+    excessOf(is, should, { rtol: 0, atol: 0 }) === 0
+      ? 'is as expected'
+      : `is ${show(is)} ${place} where ${show(should)} is expected`;
+  return { output: expected.name, at, ...distance(is, should), message };
+}
+
+function distance(is: Element, should: Element): Pick<Difference, 'absolute' | 'relative'> {
+  if (typeof is !== 'number' || typeof should !== 'number') return {};
+  if (Object.is(is, should) || is === should) return { absolute: 0, relative: 0 };
+  const absolute = Math.abs(is - should);
+  const relative = absolute / Math.abs(should);
+  return {
+    ...(Number.isFinite(absolute) && { absolute }),
+    ...(Number.isFinite(relative) && { relative }),
+  };
 }
 
 type Element = number | bigint | string | null | Uint8Array;
@@ -80,13 +122,15 @@ function elementAt({ dtype, data }: Tensor, i: number): Element {
   return element;
 }
 
-function close(is: Element, should: Element, { rtol, atol }: Tolerance): boolean {
-  if (is === should) return true;
+/** How many times the allowed difference two elements differ by. */
+function excessOf(is: Element, should: Element, { rtol, atol }: Tolerance): number {
+  if (is === should) return 0;
   if (typeof is === 'number' && typeof should === 'number') {
-    if (Number.isNaN(is) && Number.isNaN(should)) return true;
-    return Number.isFinite(should) && Math.abs(is - should) <= atol + rtol * Math.abs(should);
+    if (Number.isNaN(is) && Number.isNaN(should)) return 0;
+    if (!Number.isFinite(is) || !Number.isFinite(should)) return Infinity;
+    return Math.abs(is - should) / (atol + rtol * Math.abs(should));
   }
-  return bytesOf(is) === bytesOf(should) && bytesOf(is) !== undefined;
+  return bytesOf(is) === bytesOf(should) && bytesOf(is) !== undefined ? 0 : Infinity;
 }
 
 /** Strings and bytes alike as a text that is equal where the bytes are. */

@@ -112,7 +112,10 @@ function mapMemory(forest: Forest, arrays: ForestArrays, { withLeaves }: PackOpt
   };
   // A root takes the room of two, so that siblings share a cache line.
   const slots = arrays.features.length + trees;
-  const rowBytes = features * inputSize + columns * sumSize + (withLeaves ? trees * 4 : 0);
+  const rowBytes =
+    features * inputSize * (isCategorical(arrays) ? 2 : 1) +
+    columns * sumSize +
+    (withLeaves ? trees * 4 : 0);
   const block = Math.min(MOST_BLOCK, Math.max(LEAST_BLOCK, Math.floor(BLOCK_BYTES / rowBytes)));
   const map = {
     block,
@@ -128,15 +131,22 @@ function mapMemory(forest: Forest, arrays: ForestArrays, { withLeaves }: PackOpt
     groupDepths: take(Math.ceil(trees / 8) * 4),
     treeColumns: take(trees * 4),
     base: take(columns * sumSize),
-    // Each set has its number of words in front; the one after the last is empty.
-    sets: take((arrays.setWords.length + arrays.setStarts.length) * 4),
+    // Each set has its number of words in front and a word that is 0 behind; the one after the last is empty.
+    sets: take((arrays.setWords.length + 2 * arrays.setStarts.length) * 4),
     // A forest without features still has trees of one leaf, which look at a first value.
     rows: take(block * Math.max(features * inputSize, 8)),
+    // Room as for the rows, where some node may test a set.
+    codes: isCategorical(arrays) ? take(block * features * inputSize) : 0,
     scores: take(block * columns * sumSize),
     leaves: take(withLeaves ? block * trees * 4 : 0),
     reached: take(Math.max(block, trees) * 4),
   };
   return { ...map, end };
+}
+
+/** `-Infinity` as a threshold may be written as a set without members. */
+function isCategorical({ flags, thresholds }: ForestArrays): boolean {
+  return flags.some((bits) => bits & NodeFlag.categorical) || thresholds.includes(-Infinity);
 }
 
 /** Writes the nodes of all trees, breadth first, siblings side by side. */
@@ -214,7 +224,7 @@ class TreePacker {
     const leaf = this.arrays.left[node] ?? -1;
     if (leaf < 0 || leaf >= this.arrays.leaves) this.fail(`a leaf has no value ${leaf}`);
     this.words[this.map.leafNumbers / 4 + leaf] = this.arrays.right[node] ?? 0;
-    this.writeNode(slot, Infinity, 0, slot, leaf * 2);
+    this.writeNode(slot, Infinity, 0, slot, leaf * 8);
   }
 
   /** Writes an inner node and answers the kind of tree that it makes. */
@@ -261,7 +271,7 @@ class TreePacker {
     const { setStarts } = this.arrays;
     if (!Number.isInteger(set) || set < 0 || set >= setStarts.length)
       this.fail(`there is no set ${set}`);
-    return this.map.sets + ((setStarts[set] ?? 0) + set) * 4;
+    return this.map.sets + ((setStarts[set] ?? 0) + 2 * set) * 4;
   }
 
   private writeNode(
@@ -301,7 +311,7 @@ function writeTables(
   const words = new Uint32Array(buffer);
   for (let set = 0; set < setStarts.length; set++) {
     const [from = 0, to = from] = setStarts.subarray(set, set + 2);
-    const at = map.sets / 4 + from + set;
+    const at = map.sets / 4 + from + 2 * set;
     words[at] = to - from;
     words.set(setWords.subarray(from, to), at + 1);
   }
@@ -350,9 +360,11 @@ function writeLayout(
     map.leaves,
     map.reached,
     forest.sumDtype === 'FP32' ? 1 : 0,
-    forest.category === 'truncate' ? 1 : 0,
+    map.sets + (arrays.setWords.length + 2 * (arrays.setStarts.length - 1)) * 4,
     zero > 0 ? 1 : 0,
+    map.codes && map.codes - map.rows,
   ];
-  new Float64Array(buffer, LAYOUT, 1)[0] = forest.zero ?? 0;
-  new Uint32Array(buffer, LAYOUT + 8, fields.length).set(fields);
+  const least = forest.category === 'truncate' ? -1 : -Number.MIN_VALUE;
+  new Float64Array(buffer, LAYOUT, 2).set([forest.zero ?? 0, least]);
+  new Uint32Array(buffer, LAYOUT + 16, fields.length).set(fields);
 }

@@ -23,3 +23,4 @@ export { loadProgram, type LoadOptions, type Runtime } from './runtime.js';
 export * from './tensor.js';
 export { WeightsWriter } from './weights.js';
 export { zeroInputs } from './zero-inputs.js';
+export { tokenPattern } from './kernels/token-pattern.js';

@@ -187,7 +187,9 @@ describe('oblivious trees that are none', () => {
 
   it('a weight of another type is refused, with where it is', async () => {
     const { program, weights } = programOf(trees);
-    const document = JSON.parse(JSON.stringify(program).replace('"FP32","shape":[1]', '"UINT32","shape":[1]'));
+    const document = JSON.parse(
+      JSON.stringify(program).replace('"FP32","shape":[1]', '"UINT32","shape":[1]'),
+    );
     await expect(loadProgram(document, weights)).rejects.toMatchObject({
       pointer: '/nodes/0/forest/weights/borders',
     });

@@ -1,22 +1,24 @@
 import { DTYPES, elementCount, elementSize } from './dtype.js';
 import { JsonReader } from './json-reader.js';
 import { parseBridge } from './onnx-bridge.js';
-import type {
-  Binding,
-  Forest,
-  ForestWeights,
-  KernelNode,
-  ObliviousForest,
-  Program,
-  ProgramFile,
-  ProgramNode,
-  StoredFile,
-  WeightRef,
+import {
+  SCHEMA_VERSION,
+  type Binding,
+  type Forest,
+  type ForestWeights,
+  type KernelNode,
+  type ObliviousForest,
+  type Program,
+  type ProgramFile,
+  type ProgramNode,
+  type StoredFile,
+  type WeightRef,
 } from './program.js';
 import type { DType, Signature, TensorSpec } from './tensor.js';
 
 /** Bounds on what a program may hold, so that a hostile one costs little before it is refused. */
 const MOST = {
+  version: 1_000_000,
   nodes: 20_000,
   files: 10_000,
   tensors: 100_000,
@@ -36,10 +38,10 @@ const WEIGHT_DTYPES = DTYPES.filter((dtype) => dtype !== 'BYTES');
  */
 export function parseProgram(document: unknown): Program {
   const root = new JsonReader(document, '');
-  root.field('schemaVersion').integer(1, 1);
+  checkVersion(root.field('schemaVersion'));
   const weights = parseStored(root.field('weights'));
   const program: Program = {
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
     importer: root.field('importer').string(),
     format: root.field('format').string(),
     signature: parseSignature(root.field('signature')),
@@ -52,8 +54,17 @@ export function parseProgram(document: unknown): Program {
     weights,
     files: root.field('files').array(MOST.files).map(parseFile),
   };
-  checkMatrix(program, root);
+  checkTable(program, root);
   return program;
+}
+
+function checkVersion(at: JsonReader): void {
+  const version = at.integer(1, MOST.version);
+  if (version !== SCHEMA_VERSION) {
+    at.fail(
+      `is ${version}, and this reader knows version ${SCHEMA_VERSION} of the schema. Compile the model again, or read it with the release that wrote it.`,
+    );
+  }
 }
 
 function parseStored(at: JsonReader): StoredFile {
@@ -65,7 +76,11 @@ function parseStored(at: JsonReader): StoredFile {
 }
 
 function parseFile(at: JsonReader): ProgramFile {
-  return { path: at.field('path').string(), ...parseStored(at) };
+  const place = at.field('path');
+  const path = place.string();
+  if (path.startsWith('/') || path.split('/').includes('..'))
+    place.fail('must lead to a file below');
+  return { path, ...parseStored(at) };
 }
 
 function parseSignature(at: JsonReader): Signature {
@@ -128,19 +143,32 @@ function parseBinding(at: JsonReader): Binding {
   };
 }
 
-/** A matrix has the columns that the signature shows. */
-function checkMatrix({ binding, signature }: Program, root: JsonReader): void {
+/** The binding of a table is about the columns that the signature shows. */
+function checkTable({ binding, signature }: Program, root: JsonReader): void {
   if (binding.kind !== 'table') return;
-  for (const [i, input] of signature.inputs.entries()) {
-    const ranks = signature.inputs.length === 1 ? [1, 2] : [1];
+  const { inputs } = signature;
+  for (const [i, input] of inputs.entries()) {
+    const ranks = inputs.length === 1 ? [1, 2] : [1];
     if (!ranks.includes(input.shape.length) || input.shape[0] !== -1 || input.sequence) {
       root.field('signature').fail(`input ${i} must be a column of a table`);
     }
   }
-  if (!binding.matrix) return;
-  const [first] = signature.inputs;
-  const columns = first?.shape.length === 2 ? first.shape[1] : signature.inputs.length;
-  if (columns !== binding.matrix.columns || signature.inputs.some((i) => i.dtype === 'BYTES')) {
+  const { matrix, ignored = [] } = binding;
+  const names = new Set(inputs.map((input) => input.name));
+  if (ignored.some((name) => !names.has(name))) {
+    root.field('binding').field('ignored').fail('must be names of inputs');
+  }
+  if (inputs.some((input) => input.optional && !ignored.includes(input.name))) {
+    root.field('binding').fail('an optional column must be ignored');
+  }
+  if (!matrix) return;
+  const [first] = inputs;
+  const columns = first?.shape.length === 2 ? first.shape[1] : inputs.length;
+  if (
+    columns !== matrix.columns ||
+    ignored.length > 0 ||
+    inputs.some(({ dtype }) => dtype === 'BYTES')
+  ) {
     root.field('binding').fail('the matrix must have the columns of the signature, all numeric');
   }
 }
@@ -226,7 +254,8 @@ function parseWeight(at: JsonReader, size: number): WeightRef {
     offset: at.field('offset').integer(0, MOST.weights),
   };
   if (ref.offset % 8) at.fail('must be aligned to 8 bytes');
-  if (ref.offset + elementCount(ref.shape) * elementSize(ref.dtype) > size) {
+  // Not a number where a dimension is 0 and others are beyond measure.
+  if (!(ref.offset + elementCount(ref.shape) * elementSize(ref.dtype) <= size)) {
     at.fail(`lies outside the ${size} bytes of the weights`);
   }
   return ref;

@@ -2,12 +2,18 @@ import type { OnnxBridge } from './onnx-bridge.js';
 import type { DType, Signature } from './tensor.js';
 
 /**
+ * The version of the schema. It goes up with whatever an older reader would take in another sense; a reader refuses versions
+ * that it does not know. New kernels do not raise it: one that is missing is refused by its name.
+ */
+export const SCHEMA_VERSION = 1;
+
+/**
  * The one executable form of a model: a directed graph of typed nodes. `program.json` holds this document, `weights.bin` the
  * arrays that it points into. Nodes stand in an order in which each finds its inputs ready: a value is an input of the
  * program or an output of an earlier node, and has one name.
  */
 export interface Program {
-  schemaVersion: 1;
+  schemaVersion: typeof SCHEMA_VERSION;
   /** What wrote it, such as `xgboost@1`. */
   importer: string;
   format: string;

@@ -1,6 +1,9 @@
 import { kernels } from './kernels/kernels.js';
-import { KernelArguments, type Value } from './kernels/kernel.js';
-import { loadForest } from './forest.js';
+import { KernelArguments, tableShape, type Value } from './kernels/kernel.js';
+import { dense, denseRows, sparseForms } from './kernels/sparse.js';
+import { concatRows } from './batch.js';
+import { loadDense } from './dense.js';
+import { loadForest, type LoadedForest, type WantedOutputs } from './forest.js';
 import { loadOblivious } from './oblivious.js';
 import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
 import { parseProgram } from './parse-program.js';
@@ -55,21 +58,29 @@ export async function loadProgram(
       `says ${parsed.weights.size}, but there are ${weights.byteLength} bytes of weights`,
     );
   }
+  await loadDense();
   const slots = new Slots(inputNames(parsed));
+  const forests = parsed.nodes.some(({ kind }) => kind === 'forest' || kind === 'oblivious');
   const reader = new WeightsReader(weights);
+  // Forests copy what they need. Views of kernels would keep the whole, and with it what only forests needed.
+  const kernelWeights = forests ? reader.copying() : reader;
   const steps: Step[] = [];
   try {
     for (const [i, node] of parsed.nodes.entries()) {
-      steps.push(await loadNode(node, { slots, reader, options, pointer: `/nodes/${i}` }));
+      const context = { slots, options, pointer: `/nodes/${i}` };
+      const own = node.kind === 'kernel' ? kernelWeights : reader;
+      steps.push(await loadNode(node, { ...context, reader: own }));
     }
     for (const { name } of parsed.signature.outputs) slots.find(name, '/signature/outputs');
   } catch (error) {
     await closeAll(steps);
     throw error;
   }
-  // Forests copy what they need; kernels keep views, and with them the whole.
   const keepsWeights = parsed.nodes.some((node) => node.kind === 'kernel' && node.weights);
-  return new Graph(parsed, slots, steps, keepsWeights ? weights.byteLength : 0);
+  const whole = keepsWeights ? weights.byteLength : 0;
+  reader.close();
+  kernelWeights.close();
+  return new Graph(parsed, slots, steps, forests ? kernelWeights.copied : whole);
 }
 
 /** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
@@ -161,17 +172,27 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
       `this version has no kernel "${node.kernel}"; it may come from a newer version`,
     );
   }
-  const run = kernel(new KernelArguments(node, context.reader, context.pointer));
+  const given = new KernelArguments(node, context.reader, context.pointer);
+  const run = kernel(given);
+  const runSparse = sparseForms.get(node.kernel)?.(given, run);
   return {
     ...ports(node.inputs, node.outputs, context),
     bytes: 0,
-    run: (inputs) =>
-      run(
-        inputs.map((slot) =>
-          Array.isArray(slot) ? fail(context.pointer, 'a kernel takes no sequence') : slot,
-        ),
-      ),
+    run: (inputs) => {
+      const values = valuesOf(inputs, context.pointer);
+      if (!values.some((value) => value.sparse)) return run(values);
+      return runSparse?.(values) ?? run(values.map(dense));
+    },
   };
+}
+
+/** The slots as they are, none being a sequence. */
+function valuesOf(slots: Slot[], pointer: string): Value[] {
+  return slots.every(isValue) ? slots : fail(pointer, 'a kernel takes no sequence');
+}
+
+function isValue(slot: Slot): slot is Value {
+  return !Array.isArray(slot);
 }
 
 async function loadForestNode(
@@ -188,9 +209,25 @@ async function loadForestNode(
     bytes: forest.bytes,
     run([rows], [scores, leaf]) {
       if (!rows || Array.isArray(rows)) fail(context.pointer, 'a forest takes one matrix');
-      return forest.run(rows, { scores: scores === true, leaf: leaf === true });
+      const asked = { scores: scores === true, leaf: leaf === true };
+      return rows.sparse ? runInBlocks(forest, rows, asked) : forest.run(rows, asked);
     },
   };
+}
+
+/** Numbers of a sparse table that are made full at once. */
+const BLOCK_CELLS = 2 ** 21;
+
+/** Trees read full rows: a few at a time where there are many columns. */
+function runInBlocks(forest: LoadedForest, rows: Value, asked: WantedOutputs): Value[] {
+  const { rows: count, columns } = tableShape(rows);
+  const size = Math.max(1, Math.floor(BLOCK_CELLS / Math.max(1, columns)));
+  const parts: Tensor[][] = [];
+  for (let from = 0; from < count || from === 0; from += size) {
+    const block = denseRows(rows, from, Math.min(count, from + size));
+    parts.push(forest.run(block, asked).map((value, i) => ({ ...value, name: `${i}` })));
+  }
+  return concatRows(parts);
 }
 
 async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
@@ -234,7 +271,7 @@ async function runOnnx(
 function named(name: string, slot: Slot): Tensor[] {
   return Array.isArray(slot)
     ? slot.map((value, i) => ({ ...value, name: `${name}.${i}` }))
-    : [{ ...slot, name }];
+    : [{ ...dense(slot), name }];
 }
 
 function isItemOf(item: string, sequence: string): boolean {

@@ -28,7 +28,23 @@ export class WeightsWriter {
 
 /** Reads the arrays of `weights.bin` that a program points to. The host is little-endian, as every host of V8 today. */
 export class WeightsReader {
-  constructor(private readonly bytes: Uint8Array) {}
+  /** Bytes that were copied for those who asked. */
+  copied = 0;
+
+  constructor(
+    private bytes: Uint8Array,
+    private readonly copies = false,
+  ) {}
+
+  /** One of the same arrays that gives copies, for those who keep little of much. */
+  copying(): WeightsReader {
+    return new WeightsReader(this.bytes, true);
+  }
+
+  /** Reads no more: whoever keeps the reader does not keep the bytes. */
+  close(): void {
+    this.bytes = new Uint8Array(0);
+  }
 
   /** The array of `ref`: a view where the bytes are aligned. `pointer` is where the program names it. */
   read(ref: WeightRef, pointer: string): TypedArray {
@@ -41,7 +57,8 @@ export class WeightsReader {
       );
     }
     const start = this.bytes.byteOffset + ref.offset;
-    if (start % size === 0) return viewData(ref.dtype, this.bytes.buffer, start, length);
+    if (this.copies) this.copied += length * size;
+    else if (start % size === 0) return viewData(ref.dtype, this.bytes.buffer, start, length);
     const copy = this.bytes.slice(ref.offset, ref.offset + length * size);
     return viewData(ref.dtype, copy.buffer, 0, length);
   }

@@ -81,24 +81,25 @@ describe('shortestFloat32', () => {
   });
 
   it('reads back, with no more digits than needed', () => {
-    const check = (word: number) => {
+    const isRight = (word: number): boolean => {
       const value = fromBits(word);
-      if (!Number.isFinite(value)) return;
+      if (!Number.isFinite(value)) return true;
       const short = shortestFloat32(value);
-      expect(Math.fround(short)).toBe(value);
-      if (value === 0) return;
-      expect(readsBackExactly(String(short), value)).toBe(true);
-      expect(digitsOf(short)).toBeLessThanOrEqual(digitsByTrial(value));
+      if (Math.fround(short) !== value) return false;
+      if (value === 0) return true;
+      return readsBackExactly(String(short), value) && digitsOf(short) <= digitsByTrial(value);
     };
-    fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), check), { numRuns: 5000 });
+    fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), isRight), { numRuns: 3000 });
+    const edges: number[] = [];
     // Where the decimal or the binary exponent changes.
     for (let exponent = -45; exponent < 39; exponent++) {
       float[0] = Number(`1e${exponent}`);
       const word = bits[0] ?? 0;
-      for (let near = Math.max(0, word - 20); near < word + 20; near++) check(near);
+      for (let near = Math.max(0, word - 20); near < word + 20; near++) edges.push(near);
     }
     for (let exponent = 1; exponent < 255; exponent++) {
-      for (let near = -3; near < 4; near++) check(exponent * 2 ** 23 + near);
+      for (let near = -3; near < 4; near++) edges.push(exponent * 2 ** 23 + near);
     }
+    expect(edges.filter((word) => !isRight(word))).toEqual([]);
   });
 });

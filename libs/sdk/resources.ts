@@ -70,12 +70,27 @@ export interface Model {
   etag: string;
 }
 
+/** Where the answers to golden rows are farthest from what was expected. */
+export interface GoldenDifference {
+  output: string;
+  /** Indices into the output; absent where it is missing or its dtype or shape is another. */
+  at?: number[];
+  /** First index of `at`. */
+  row?: number;
+  expected?: number | string | null;
+  got?: number | string | null;
+  /** Of two finite numbers: `|got − expected|`, and that by `|expected|`. */
+  absolute?: number;
+  relative?: number;
+  message: string;
+}
+
 /** Whether a version can answer predictions, and why not. */
 export interface VersionServing {
   state: 'pending' | 'servable' | 'unsupported' | 'failed';
   reason?: string | null;
   format?: string | null;
-  difference?: unknown;
+  difference?: GoldenDifference;
   importer?: string | null;
   checkedAt?: string | null;
 }

@@ -163,7 +163,9 @@ export class RequestCounts {
       const taken =
         counts.requests === counts.told.requests &&
         counts.requests === (counts.given?.requests ?? 0);
-      if (taken && !keys.has(key)) this.#counts.delete(key);
+      if (!taken || keys.has(key)) continue;
+      this.#counts.delete(key);
+      if (this.#last === counts) this.#last = undefined;
     }
   }
 

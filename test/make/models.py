@@ -69,6 +69,35 @@ def make_rows(rng, table, thresholds, categorical=()):
     return np.array(rows)
 
 
+def make_far_rows(rng, table, thresholds, categorical=(), infinite=False):
+    """Rows beyond ordinary ones: doubles around a threshold that a float32 cannot tell apart, integers that a float32 or a
+    double cannot hold, the smallest numbers, categories that no model has, and infinities where the library takes them."""
+    rows = []
+
+    def row_with(feature, value):
+        row = table[rng.randint(len(table))].copy()
+        row[feature] = value
+        rows.append(row)
+
+    for i in rng.choice(len(thresholds), min(12, len(thresholds)), replace=False) if thresholds else []:
+        feature, threshold = thresholds[i]
+        near = float(np.float32(threshold))
+        for value in (np.nextafter(near, 9e99), np.nextafter(near, -9e99), np.nextafter(threshold, 9e99), (near + threshold) / 2, -threshold):
+            row_with(feature, value)
+    width = table.shape[1]
+    free = [i for i in range(width) if i not in categorical]
+    numbers = [2.0**24 + 1, -(2.0**24) - 1, 2.0**31, -(2.0**31), 2.0**53 + 2, 1e-45, -1e-45, 5e-324, 1e-35, -1.0000001e-35, 9.9e-36, 3e38]
+    for value in numbers + ([np.inf, -np.inf] if infinite else []):
+        if free:
+            row_with(free[rng.randint(len(free))], value)
+    for feature in categorical:
+        for value in (0.5, -0.0, 0.9999999, -0.9999999, -1.5, -2.0, 63.99, 2.0**24 - 1, 2.0**24, 2.0**24 + 3, 2.0**31 - 1, 2.0**31, 2.0**32 + 1, 1e10, -1e10, 1e30):
+            row_with(feature, value)
+        for value in (np.inf, -np.inf) if infinite else ():
+            row_with(feature, value)
+    return np.array(rows).reshape(-1, width)
+
+
 def plain(value):
     """JSON values that read back to the same numbers."""
     if isinstance(value, np.ndarray):

@@ -5,7 +5,10 @@
 Writes FOLDER/RELEASE/NAME.pkl (or .joblib) and NAME.json: X (rows; null is a missing value), columns where the model was
 fitted on a data frame, class, and predict, predict_proba, decision_function, transform and score_samples where there are.
 """
-import json, os, pickle, sys, warnings
+import os
+# Which of equally near points count depends on the number of threads: one is what is promised.
+os.environ["OMP_NUM_THREADS"] = "1"
+import fnmatch, json, pickle, sys, warnings
 
 import numpy as np
 import pandas as pd
@@ -30,6 +33,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import *
 from sklearn.svm import *
 from sklearn.tree import *
+
+from spaces_models import SPACES_WITH_BOTH, add_spaces
 
 warnings.filterwarnings("ignore")
 release = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
@@ -165,11 +170,18 @@ add("tfidf_svc", lambda: make_pipeline(CountVectorizer(lowercase=False), TfidfTr
 add("hashing", lambda: make_pipeline(HashingVectorizer(n_features=64), LogisticRegression()), docs, y2, docs[:40])
 add("frame_text", lambda: make_pipeline(ColumnTransformer([("t", TfidfVectorizer(), "text"), ("n", StandardScaler(), ["fare"])]), LogisticRegression()), pd.DataFrame({"text": docs, "fare": F["fare"]}), y2, pd.DataFrame({"text": docs[:40], "fare": FT["fare"]}))
 
+add_spaces(add, release, A, y3, y2, z, T)
+
 def plain(value):
     if isinstance(value, list):
         return [plain(item) for item in value]
     value = value.toarray() if sparse.issparse(value) else np.asarray(value)
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        # JSON has no such numbers: null is NaN, the infinities are texts.
+        value = np.where(np.isnan(value), None, np.where(np.isinf(value), np.where(value > 0, "Infinity", "-Infinity").astype(object), value.astype(object)))
     return value.tolist()
+
+TRANSFORM_TOO = (KMeans, MiniBatchKMeans, LinearDiscriminantAnalysis) + SPACES_WITH_BOTH
 
 def cell(value):
     return None if value is None or (isinstance(value, float) and value != value) else value
@@ -178,11 +190,13 @@ folder = os.path.join(sys.argv[1], ".".join(sklearn.__version__.split(".")[:3]))
 os.makedirs(folder, exist_ok=True)
 done = 0
 for name, (make, X, y, test) in models.items():
-    if len(sys.argv) > 2 and name not in sys.argv[2:]:
+    if len(sys.argv) > 2 and not any(fnmatch.fnmatch(name, wanted) for wanted in sys.argv[2:]):
         continue
     try:
         model = make()
         model.fit(X) if y is None else model.fit(X, y)
+        if isinstance(test, np.ndarray) and test.ndim == 1:
+            test = test[:, None]
         rows = test if isinstance(test, list) else [[cell(v) for v in row] for row in (test.to_numpy(dtype=object) if hasattr(test, "to_numpy") else test).tolist()]
         out = {"class": type(model).__name__, "X": rows}
         if hasattr(test, "columns"):
@@ -192,9 +206,14 @@ for name, (make, X, y, test) in models.items():
                 function = getattr(model, method)
             except AttributeError:
                 continue
-            if method == "transform" and "predict" in out and not isinstance(model, (KMeans, LinearDiscriminantAnalysis)):
+            if method == "transform" and "predict" in out and not isinstance(model, TRANSFORM_TOO):
                 continue
-            out[method] = plain(function(test))
+            try:
+                out[method] = plain(function(test))
+            except ValueError:
+                # One against one has the method, and no probabilities.
+                if method != "predict_proba":
+                    raise
     except Exception as error:
         print(sklearn.__version__, name, "left out:", str(error).split("\n")[0][:120])
         continue

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import xgboost as xgb
 
-from models import make_label, make_rows, make_table, out_folder, write_expected
+from models import make_far_rows, make_label, make_rows, make_table, out_folder, write_expected
 
 VERSION = tuple(int(part) for part in xgb.__version__.split(".")[:2])
 FOLDER = out_folder("xgboost", xgb.__version__)
@@ -25,7 +25,7 @@ OBJECTIVES = [
     ("reg:absoluteerror", "any", {}, (1, 7)),
     ("reg:quantileerror", "any", {"quantile_alpha": 0.3, "tree_method": "hist"}, (2, 0)),
     ("reg:quantileerror", "any", {"quantile_alpha": [0.2, 0.5, 0.9], "tree_method": "hist"}, (2, 0)),
-    ("reg:expectileerror", "any", {"expectile_alpha": 0.3, "tree_method": "hist"}, (3, 2)),
+    ("reg:expectileerror", "any", {"expectile_alpha": 0.3, "tree_method": "hist"}, (3, 3)),
     ("reg:gamma", "positive", {}, (0, 0)),
     ("reg:tweedie", "positive", {"tweedie_variance_power": 1.3}, (0, 0)),
     ("count:poisson", "count", {}, (0, 0)),
@@ -101,7 +101,8 @@ def record(booster, name, rows, linear, types=None):
     )
 
 
-def train(name, objective, label, parameters, rng, rounds=6, features=7, rows=240, categories=None, targets=0):
+def train(name, objective, label, parameters, rng, rounds=6, features=7, rows=240, categories=None, targets=0, after=None, **training):
+    """`after` makes another booster of the one that was trained; `training` goes to xgboost.train."""
     linear = parameters.get("booster") == "gblinear"
     table, whole = make_table(rng, rows, features, zeros=0.1)
     for feature, levels in (categories or {}).items():
@@ -122,21 +123,119 @@ def train(name, objective, label, parameters, rng, rounds=6, features=7, rows=24
     if objective.startswith("rank:"):
         matrix.set_group([20] * (rows // 20))
     settings = {"objective": objective, "max_depth": 4, "eta": 0.3, "nthread": 1, "seed": 1, "verbosity": 0}
-    booster = xgb.train({**settings, **parameters}, matrix, rounds)
+    if "feature_weights" in parameters:
+        matrix.set_info(feature_weights=parameters.pop("feature_weights"))
+    if "weights" in parameters:
+        matrix.set_weight(parameters.pop("weights"))
+    if "base_margin" in parameters:
+        matrix.set_base_margin(parameters.pop("base_margin"))
+    if "early_stopping_rounds" in training:
+        training["evals"] = [(matrix, "train")]
+    booster = xgb.train({**settings, **parameters}, matrix, rounds, **training)
+    if after:
+        booster = after(booster, matrix, {**settings, **parameters})
     thresholds = [] if linear else thresholds_of(booster)
-    asked = make_rows(rng, table, thresholds, sorted(categories or {}))
-    record(booster, name, asked, linear, types)
+    chosen = sorted(categories or {})
+    asked = make_rows(rng, table, thresholds, chosen)
+    # Later releases refuse infinities.
+    far = make_far_rows(rng, table, thresholds, chosen, infinite=VERSION < (1, 4))
+    record(booster, name, np.concatenate([asked, far]), linear, types)
 
 
 def attempt(name, *given, **more):
     """A combination that this release refuses is none of its models."""
     try:
         train(name, *given, **more)
-    except (xgb.core.XGBoostError, ValueError, TypeError) as error:
+    except (xgb.core.XGBoostError, ValueError, TypeError, AttributeError) as error:
         print("no", name, "-", str(error).strip().split("\n")[0][-120:])
 
 
+def own_objective(margin, matrix):
+    return margin - matrix.get_label(), np.ones(len(margin))
+
+
+def more_rounds(booster, matrix, settings):
+    return xgb.train(settings, matrix, 3, xgb_model=booster)
+
+
+def middle_rounds(booster, matrix, settings):
+    return booster[1:4]
+
+
+def without_a_round(booster, matrix, settings):
+    return xgb.train(settings, matrix, 0)
+
+
+def settled(booster, matrix, settings):
+    """The same trees with leaves made anew."""
+    return xgb.train({**settings, "process_type": "update", "updater": "refresh", "refresh_leaf": True, "lambda": 5.0}, matrix, 6, xgb_model=booster)
+
+
+def make_unusual(rng):
+    """Models whose training or saving is out of the ordinary."""
+    hist = {"tree_method": "hist"}
+    square = ("reg:squarederror" if VERSION > (0, 90) else "reg:linear", "any")
+    binary = ("binary:logistic", "binary")
+    classes = ("multi:softprob", "class")
+    for name, kind, parameters, more in [
+        ("monotone", square, {"monotone_constraints": "(1,-1,0,0,1,0,0)"}, {}),
+        ("interaction", square, {**hist, "interaction_constraints": "[[0,1],[2,3,4],[5,6]]"}, {}),
+        ("feature_weights", square, {**hist, "colsample_bynode": 0.4, "feature_weights": np.arange(1.0, 8.0)}, {}),
+        ("weighted", binary, {"weights": np.linspace(0.1, 3, 240), "scale_pos_weight": 3.0}, {}),
+        ("base_margin", square, {"base_margin": np.linspace(-1, 1, 240)}, {}),
+        ("own_objective", square, {}, {"obj": own_objective}),
+        ("early_stopping", square, {"eta": 1.0, "eval_metric": "mae"}, {"rounds": 40, "early_stopping_rounds": 2}),
+        ("continued", binary, {}, {"after": more_rounds}),
+        ("continued_dart", square, {"booster": "dart", "rate_drop": 0.5}, {"after": more_rounds}),
+        ("sliced", classes, {"num_class": 3}, {"after": middle_rounds}),
+        ("sliced_dart", square, {"booster": "dart", "rate_drop": 0.5, "one_drop": 1}, {"after": middle_rounds}),
+        ("refreshed", square, {}, {"after": settled}),
+        ("no_rounds", binary, {}, {"after": without_a_round}),
+        ("no_rounds_base", binary, {"base_score": 0.3}, {"after": without_a_round}),
+        ("stumps", square, {"max_depth": 1}, {"rounds": 30}),
+        ("leaves_only", square, {"gamma": 1e9}, {}),
+        ("one_feature", binary, {}, {"features": 1}),
+        ("unbounded_depth", square, {**hist, "max_depth": 0, "max_leaves": 60, "grow_policy": "lossguide", "min_child_weight": 0}, {}),
+        ("forest_classes", classes, {"num_class": 4, "num_parallel_tree": 3, "subsample": 0.6}, {}),
+        ("forest_dart", square, {"num_parallel_tree": 3, "subsample": 0.6, "booster": "dart", "rate_drop": 0.5, "normalize_type": "forest"}, {}),
+        ("dart_classes", classes, {"num_class": 3, "booster": "dart", "rate_drop": 0.5, "sample_type": "weighted"}, {}),
+        ("linear_classes", classes, {"num_class": 3, "booster": "gblinear", "updater": "coord_descent"}, {}),
+        ("linear_shotgun", binary, {"booster": "gblinear", "updater": "shotgun", "alpha": 0.1}, {}),
+        ("linear_base", ("count:poisson", "count"), {"booster": "gblinear", "base_score": 2.5}, {}),
+        ("two_classes_softprob", ("multi:softprob", "binary"), {"num_class": 2}, {}),
+        ("one_class_softprob", ("multi:softprob", "binary"), {"num_class": 2, "base_score": 0.2}, {}),
+        ("approx", binary, {"tree_method": "approx", "max_bin": 16}, {}),
+        ("gradient_based", square, {**hist, "subsample": 0.4, "max_bin": 512}, {"rows": 400}),
+        ("leafwise_delta", ("count:poisson", "count"), {"max_delta_step": 0.2, "base_score": 0.01}, {}),
+        ("zero_eta", square, {"eta": 1e-30}, {}),
+    ]:
+        attempt("unusual_" + name, *kind, dict(parameters), np.random.RandomState(rng.randint(2**31)), **more)
+    if VERSION < (2, 0):
+        return
+    vector = {**hist, "multi_strategy": "multi_output_tree"}
+    for name, kind, parameters, more in [
+        ("vector_classes", classes, {**vector, "num_class": 3}, {}),
+        ("vector_softmax", ("multi:softmax", "class"), {**vector, "num_class": 4}, {}),
+        ("vector_quantiles", ("reg:quantileerror", "any"), {**vector, "quantile_alpha": [0.1, 0.5, 0.9]}, {}),
+        ("vector_forest", square, {**vector, "num_parallel_tree": 3, "subsample": 0.5}, {"targets": 3}),
+        ("vector_lossguide", square, {**vector, "grow_policy": "lossguide", "max_leaves": 9}, {"targets": 2}),
+        ("vector_leaves_only", square, {**vector, "gamma": 1e9}, {"targets": 2}),
+        ("vector_base", binary, {**vector, "base_score": 0.3}, {"targets": 2}),
+        ("vector_monotone", square, {**vector, "monotone_constraints": "(1,0,0,0,0,0,0)"}, {"targets": 2}),
+        ("vector_categories", square, vector, {"targets": 2, "categories": {1: 30, 4: 5}}),
+        ("vector_continued", square, vector, {"targets": 3, "after": more_rounds}),
+        ("vector_sliced", square, vector, {"targets": 3, "after": middle_rounds}),
+        ("targets_forest", binary, {**hist, "num_parallel_tree": 2, "subsample": 0.5}, {"targets": 2}),
+        ("targets_poisson", ("count:poisson", "count"), hist, {"targets": 2}),
+        ("targets_gamma", ("reg:gamma", "positive"), hist, {"targets": 2}),
+        ("targets_linear", square, {"booster": "gblinear"}, {"targets": 2}),
+        ("targets_quantile", ("reg:quantileerror", "any"), {**hist, "quantile_alpha": [0.2, 0.8]}, {"rounds": 12}),
+    ]:
+        attempt("unusual_" + name, *kind, dict(parameters), np.random.RandomState(rng.randint(2**31)), **more)
+
+
 def main():
+    make_unusual(np.random.RandomState(70))
     seed = 0
     for objective, label, parameters, since in OBJECTIVES:
         if VERSION < since:

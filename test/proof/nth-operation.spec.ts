@@ -29,7 +29,13 @@ const code = (kind: string, times?: number): Omit<FaultKind, 'where'> => ({
 const kinds = (where: FaultKind['where'], all: Omit<FaultKind, 'where'>[]): FaultKind[] =>
   all.map((kind) => ({ ...kind, where }));
 
-const ofSql = [cut('before'), cut('after'), { ...code('53100'), ...(!long && { stride: 3 }) }];
+/** In the short form every so manieth only. */
+const sparse = (stride: number) => (long ? {} : { stride });
+const ofSql = [
+  { ...cut('before'), ...sparse(2) },
+  { ...cut('after'), ...sparse(2) },
+  { ...code('53100'), ...sparse(5) },
+];
 const ofFiles: Omit<FaultKind, 'where'>[] = [code('EIO'), { effect: 'after', kind: 'EIO' }];
 const short: FaultKind[] = [...kinds('sql', ofSql), ...kinds('files', ofFiles)];
 const more: FaultKind[] = [

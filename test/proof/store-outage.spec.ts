@@ -22,7 +22,7 @@ import { Traffic } from '../support/traffic.js';
  * whatever needs no bytes goes on, predictions above all.
  */
 
-const AWAY = amount(8, 60) * 1000;
+const AWAY = amount(5, 60) * 1000;
 const MiB = 1 << 20;
 const seeded = new Seeded();
 const body = JSON.stringify({

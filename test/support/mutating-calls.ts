@@ -265,6 +265,12 @@ const ofStages: MutatingCall[] = [
 
 const ofServer: MutatingCall[] = [
   {
+    route: 'POST /api/v1/blobs/verify',
+    what: 'all that a model needs',
+    status: 200,
+    prepare: always(post('blobs/verify', { model: 'm' })),
+  },
+  {
     route: 'POST /api/v1/gc',
     what: 'a blob that nothing needs, and an upload that was given up',
     status: 200,

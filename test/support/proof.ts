@@ -18,4 +18,4 @@ export function progress(what: string): void {
 }
 
 /** Time limit of a proof (ms): minutes in its short form, hours in its long one. */
-export const proofTimeout = long ? 4 * 3_600_000 : 180_000;
+export const proofTimeout = long ? 4 * 3_600_000 : 360_000;

@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
 
+let found: boolean | undefined;
+
 /** Whether there is a Python to compare with; says so where there is none. */
 export function hasPython(what: string): boolean {
-  const { status } = spawnSync('python3', ['-c', 'import pickle']);
-  if (status !== 0) console.warn(`NOT TESTED, there is no python3: ${what}`);
-  return status === 0;
+  found ??= spawnSync('python3', ['-c', 'import pickle']).status === 0;
+  if (!found) console.warn(`NOT TESTED, there is no python3: ${what}`);
+  return found;
 }
 
 /** Runs a script that reads JSON from its input and writes JSON. */

@@ -77,8 +77,9 @@ export class Told {
 
 type Row = Record<string, unknown>;
 
+/** Checksums of a blob are made when somebody needs them, at the latest. */
 const volatile =
-  /_at$|^(at|kept_until|generation|transaction|run_after|lease_owner|lease_until|store_state|minute)$/;
+  /_at$|^(at|kept_until|generation|transaction|run_after|lease_owner|lease_until|store_state|minute|trace|checksums)$/;
 const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
 /** What rows are called in place of their UUIDs and numbers. */

@@ -34,7 +34,16 @@ export interface Expected {
   predict_proba?: unknown[];
 }
 
-const own = join(import.meta.dirname, '..', '..', '..', 'test', 'fixtures', 'trees');
+/** The few models of the repository itself. */
+export const ownTreeFolder = join(
+  import.meta.dirname,
+  '..',
+  '..',
+  '..',
+  'test',
+  'fixtures',
+  'trees',
+);
 
 /** The folder of the shared fixtures where they are, else the few of the repository. */
 export function treeFolder(): { folder: string; shared: boolean } {
@@ -47,12 +56,15 @@ export function treeFolder(): { folder: string; shared: boolean } {
   process.stderr.write(
     '\nNo shared fixtures (SLIPWAY_FIXTURES): of the tree models only those in test/fixtures are tested.\n',
   );
-  return { folder: own, shared: false };
+  return { folder: ownTreeFolder, shared: false };
 }
 
 /** Every model of a library in the formats that end with `endings`. */
-export function treeFixtures(library: string, endings: string[]): TreeFixture[] {
-  const { folder } = treeFolder();
+export function treeFixtures(
+  library: string,
+  endings: string[],
+  folder = treeFolder().folder,
+): TreeFixture[] {
   if (!existsSync(join(folder, library))) return [];
   return readdirSync(join(folder, library)).flatMap((version) => {
     const files = readdirSync(join(folder, library, version));

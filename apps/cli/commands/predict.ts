@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { NestedOutput, Prediction, PredictOptions, VersionReference } from '#sdk';
-import { writeExact } from '#sdk';
+import { Slipway, writeExact } from '#sdk';
 import { UsageError } from '../failure.js';
 import { note, print, printJson, printTable } from '../output.js';
 import { readInput } from '../prediction-input.js';
@@ -19,17 +19,29 @@ FILE is one of
 
 Examples
   echo '[[5.1, 3.5, 1.4, 0.2]]' | slipway predict iris --input -
-  slipway predict churn@champion --input customers.csv --json`;
+  slipway predict churn@champion --input customers.csv --json
+  slipway predict --local model.pkl --input customers.csv`;
+
+interface Options {
+  input: string;
+  output?: string[];
+  local?: true;
+}
 
 export function addPredict(program: Command): void {
   program
     .command('predict')
     .description('ask a model for predictions and print its outputs')
-    .argument('<reference>', 'NAME (what is in production), NAME/version or NAME@alias')
+    .argument(
+      '<reference>',
+      'NAME (what is in production), NAME/version or NAME@alias; a path with --local',
+    )
+    .option('--local', 'ask no server: a pulled folder, a model file or a Program on this machine')
     .requiredOption('--input <file>', 'a file, or - for standard input')
     .option('--output <name>', 'only this output (repeat it for more)', collect)
     .addHelpText('after', HELP)
-    .action((text: string, options: { input: string; output?: string[] }, command: Command) => {
+    .action((text: string, options: Options, command: Command) => {
+      if (options.local) return predictLocally(text, options, command);
       const { name, version } = parseReference(text);
       const reference = referenceText(name, version);
       return withServer(
@@ -46,11 +58,26 @@ export function addPredict(program: Command): void {
     });
 }
 
+/** The same request and the same errors; with `--json` the V2 answer. */
+async function predictLocally(path: string, options: Options, command: Command): Promise<void> {
+  // Loaded only here, so that asking a server starts fast.
+  const { localServing } = await import('../local-serving.js');
+  const url = 'http://local';
+  const slipway = new Slipway({ url, servingUrl: url, fetch: await localServing(path) });
+  const inputs = await readInput(await readText(options.input), sourceOf(options), () =>
+    slipway.inputs(path),
+  );
+  const how = { ...(options.output ? { outputs: options.output } : {}), ...inputs.options };
+  const prediction = await slipway.predict(path, inputs.values, how);
+  if (command.optsWithGlobals<{ json?: boolean }>().json) return printJson(prediction.raw);
+  tell(prediction);
+}
+
 async function predict(
   { slipway, json }: Session,
   name: string,
   version: VersionReference | undefined,
-  options: { input: string; output?: string[] },
+  options: Options,
 ): Promise<void> {
   const text = await readText(options.input);
   const where = version === undefined ? {} : { version };
@@ -58,13 +85,16 @@ async function predict(
     ...where,
     ...(options.output ? { outputs: options.output } : {}),
   };
-  const source = options.input === '-' ? 'standard input' : options.input;
-  const inputs = await readInput(text, source, () => slipway.inputs(name, where));
+  const inputs = await readInput(text, sourceOf(options), () => slipway.inputs(name, where));
   const prediction = await slipway.predict(name, inputs.values, { ...how, ...inputs.options });
   if (json)
     return printJson({ model: name, version: prediction.version, outputs: prediction.outputs });
   tell(prediction);
   note(`${name}/${prediction.version} answered`);
+}
+
+function sourceOf({ input }: Options): string {
+  return input === '-' ? 'standard input' : input;
 }
 
 async function readText(input: string): Promise<string> {

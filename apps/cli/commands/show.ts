@@ -99,6 +99,15 @@ function transitionRow({ at, actor, reason, ...transition }: Transition): string
   ];
 }
 
+/** How near the answers are to the golden rows; the reason of a version that failed says it already. */
+function goldenText({ state, difference }: ModelVersion['serving']): string | undefined {
+  if (state !== 'servable' || !difference) return undefined;
+  const { output, at, absolute, message } = difference;
+  if (message === 'is as expected') return 'reproduced exactly';
+  const place = at?.length ? `, at [${at.join(', ')}]` : '';
+  return `reproduced; greatest difference ${absolute ?? 0} in "${output}"${place}`;
+}
+
 function showVersion(version: ModelVersion, manifest: Manifest): void {
   const { serving, signature, lineage } = version;
   const verdict = serving.reason ? `${serving.state}: ${serving.reason}` : serving.state;
@@ -112,6 +121,7 @@ function showVersion(version: ModelVersion, manifest: Manifest): void {
     aliases: version.aliases.join(' '),
     format: version.format,
     serving: serving.importer ? `${verdict} [${serving.importer}]` : verdict,
+    'golden rows': goldenText(serving),
     inputs: signature?.inputs.map(specText).join('\n'),
     outputs: signature?.outputs.map(specText).join('\n'),
     metrics: pairsText(version.metrics),

@@ -1,7 +1,7 @@
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import type { ProgramBuilder } from '../program-builder.js';
 import { lossOf, type Loss } from './losses.js';
-import type { CatboostModel } from './model.js';
+import type { CatboostModel, ModelInfo } from './model.js';
 
 interface Values {
   margin: string;
@@ -15,15 +15,28 @@ interface Values {
 export function addOutputs(builder: ProgramBuilder, values: Values, model: CatboostModel): void {
   const { dimensions, trees, info } = model;
   const loss = lossOf(info.loss);
-  const shape = dimensions === 1 ? [-1] : [-1, dimensions];
   checkDimensions(loss, model);
-  addPredict(builder, values.margin, model, loss);
+  const width = loss.kind === 'classes' ? info.classes.length : dimensions;
+  const shape = width === 1 ? [-1] : [-1, width];
+  const margin = width > dimensions ? addUnseen(builder, values.margin, info) : values.margin;
+  addPredict(builder, margin, model, loss);
   if (loss.kind === 'exponent') {
-    const exponent = builder.kernel('fmath-exp', [values.margin]);
+    const exponent = builder.kernel('fmath-exp', [margin]);
     builder.output({ name: 'exponent', dtype: 'FP64', shape }, exponent);
   }
-  builder.output({ name: 'margin', dtype: 'FP64', shape }, values.margin);
+  builder.output({ name: 'margin', dtype: 'FP64', shape }, margin);
   builder.output({ name: 'leaf', dtype: 'INT32', shape: [-1, trees.length] }, values.leaf);
+}
+
+/** Scores of the classes that training did not see, beside those of the others. */
+function addUnseen(builder: ProgramBuilder, margin: string, { classes, seen }: ModelInfo): string {
+  if (!seen) {
+    throw new DamagedModel(`The model has ${classes.length} class labels for fewer classes.`);
+  }
+  return builder.kernel('catboost-all-classes', [margin], {
+    attributes: { width: classes.length },
+    weights: { columns: builder.weights.add('INT32', Int32Array.from(seen)) },
+  });
 }
 
 export function checkDimensions(loss: Loss, { dimensions, info }: CatboostModel): void {
@@ -62,15 +75,24 @@ function addPredict(
       }
       const both = builder.kernel('both-classes', [builder.kernel('sigmoid', [margin])]);
       builder.output({ name: 'predict_proba', dtype: 'FP64', shape: [-1, 2] }, both);
+      const scores = builder.kernel('catboost-both-scores', [margin]);
+      addLogarithms(builder, builder.kernel('catboost-log-sigmoid', [scores]), 2);
       return;
     }
-    case 'classes':
-      addLabels(builder, builder.kernel('arg-max', [margin]), model, dimensions);
+    case 'classes': {
+      const width = model.info.classes.length;
+      addLabels(builder, builder.kernel('arg-max', [margin]), model, Math.max(width, dimensions));
+      const [link, logLink] =
+        loss.link === 'softmax'
+          ? ['fmath-softmax', 'catboost-log-softmax']
+          : ['sigmoid', 'catboost-log-sigmoid'];
       builder.output(
-        { name: 'predict_proba', dtype: 'FP64', shape },
-        builder.kernel(loss.link, [margin]),
+        { name: 'predict_proba', dtype: 'FP64', shape: [-1, width] },
+        builder.kernel(link, [margin]),
       );
+      addLogarithms(builder, builder.kernel(logLink, [margin]), width);
       return;
+    }
     case 'labels': {
       const has = builder.kernel('greater', [margin], { attributes: { than: 0 } });
       const predict = builder.kernel('cast', [has], { attributes: { dtype: 'INT64' } });
@@ -79,6 +101,11 @@ function addPredict(
       builder.output({ name: 'predict_proba', dtype: 'FP64', shape }, sigmoid);
     }
   }
+}
+
+/** What CatBoost calls LogProbability. */
+function addLogarithms(builder: ProgramBuilder, value: string, width: number): void {
+  builder.output({ name: 'predict_log_proba', dtype: 'FP64', shape: [-1, width] }, value);
 }
 
 /** The mean as it is, the variance from the logarithm of the deviation: the prediction type RMSEWithUncertainty. */
@@ -111,6 +138,13 @@ function addLabels(
   count: number,
 ): void {
   const { dtype, values } = classLabels(model, count);
+  if (dtype === 'BOOL') {
+    const index = builder.kernel('cast', [chosen], { attributes: { dtype: 'INT32' } });
+    const labels = builder.weights.add('BOOL', Uint8Array.from(values, Number));
+    const value = builder.kernel('number-labels', [index], { weights: { labels } });
+    builder.output({ name: 'predict', dtype, shape: [-1] }, value);
+    return;
+  }
   const labels = dtype === 'BYTES' ? values.map(String) : values.map(Number);
   const predict = builder.kernel('class-labels', [chosen], { attributes: { dtype, labels } });
   builder.output({ name: 'predict', dtype, shape: [-1] }, predict);
@@ -125,11 +159,15 @@ export function classLabels({ info }: CatboostModel, count: number) {
   return { dtype: dtypeOf(info), values: classes };
 }
 
-function dtypeOf({ classes, floatLabels }: CatboostModel['info']): 'BYTES' | 'INT64' | 'FP64' {
+function dtypeOf({
+  classes,
+  floatLabels,
+}: CatboostModel['info']): 'BYTES' | 'BOOL' | 'INT64' | 'FP64' {
   if (classes.every((label) => typeof label === 'string')) return 'BYTES';
+  if (classes.every((label) => typeof label === 'boolean')) return 'BOOL';
   if (!classes.every((label) => typeof label === 'number' && Number.isFinite(label))) {
     throw new UnsupportedModel(
-      'Class labels that are not all texts or all numbers are not supported.',
+      'Class labels that are not all texts, all numbers or all booleans are not supported.',
     );
   }
   return floatLabels || !classes.every(Number.isSafeInteger) ? 'FP64' : 'INT64';

@@ -67,8 +67,9 @@ export function addStatistics(
   return { tables: values, places };
 }
 
-function keyOf({ type, projection }: CtrBase): string {
-  return JSON.stringify([type, projection.categories, projection.floats, projection.oneHots]);
+function keyOf({ type, projection, classifier }: CtrBase): string {
+  const { categories, floats, oneHots } = projection;
+  return JSON.stringify([type, classifier, categories, floats, oneHots]);
 }
 
 function kindOf({ type }: CtrTable): string {

@@ -11,7 +11,7 @@ export type Loss =
   /** One column: the log odds of the second class. Labels only where the loss is a classifier's alone. */
   | { kind: 'binary'; labels: boolean }
   /** Columns are classes. */
-  | { kind: 'classes'; link: 'fmath-softmax' | 'sigmoid' }
+  | { kind: 'classes'; link: 'softmax' | 'sigmoid' }
   /** Columns are labels that a row has or has not. */
   | { kind: 'labels' };
 
@@ -41,6 +41,9 @@ const PLAIN = [
   'LambdaMart',
   'StochasticFilter',
   'StochasticRank',
+  // Written in Python by the user; CatBoost itself answers their raw scores.
+  'PythonUserDefinedPerObject',
+  'PythonUserDefinedMultiTarget',
 ];
 
 /** Throws UnsupportedModel for what is not known; a model without a loss function answers raw scores, as CatBoost does. */
@@ -58,7 +61,7 @@ export function lossOf(name: string | undefined): Loss {
     case 'CrossEntropy':
       return { kind: 'binary', labels: false };
     case 'MultiClass':
-      return { kind: 'classes', link: 'fmath-softmax' };
+      return { kind: 'classes', link: 'softmax' };
     case 'MultiClassOneVsAll':
       return { kind: 'classes', link: 'sigmoid' };
     case 'MultiLogloss':

@@ -13,9 +13,12 @@ export function readModelInfo(info: Part, dimensions: number): ModelInfo {
   const lossFunction = params?.optional('loss_function') ?? documentOf(info, 'loss_function');
   const loss = lossFunction?.optional('type')?.text();
   const labelType = documentOf(info, 'class_params')?.optional('class_label_type');
+  const classes = classesOf(info, params) ?? countedClasses(loss, dimensions);
+  const seen = seenOf(info, classes.length, dimensions);
   return {
     loss,
-    classes: classesOf(info, params) ?? countedClasses(loss, dimensions),
+    classes,
+    ...(seen && { seen }),
     floatLabels: labelType?.value === 'Float',
     threshold: info.optional('binclass_probability_threshold')?.text(),
   };
@@ -41,6 +44,14 @@ function classesOf(info: Part, params: Part | undefined): ModelInfo['classes'] |
   if (labels) return Array.from(labels.numbers(), Math.trunc);
   const given = labelsOf(params?.optional('data_processing_options')?.optional('class_names'));
   return given?.length ? given : undefined;
+}
+
+/** Classes of the columns, where there are more classes than columns. */
+function seenOf(info: Part, classes: number, dimensions: number): number[] | undefined {
+  if (dimensions === 1 || classes <= dimensions) return undefined;
+  const places = documentOf(info, 'class_params')?.optional('class_to_label');
+  if (places?.list().length !== dimensions) return undefined;
+  return places.list().map((place) => place.integer(0, classes - 1));
 }
 
 function labelsOf(part: Part | undefined): ModelInfo['classes'] | undefined {

@@ -62,6 +62,8 @@ export interface Projection {
 export interface CtrBase {
   projection: Projection;
   type: CtrType;
+  /** Which way of cutting the target into classes: models of several targets have one for each. */
+  classifier: number;
 }
 
 /** A statistic of the target, computed of a row's categories. */
@@ -101,11 +103,15 @@ export type BranchingNode =
   /** `number`: the library's of the leaf. */
   | { values: Float64Array; number: number };
 
+export type ClassLabel = string | number | boolean;
+
 export interface ModelInfo {
   /** Without parameters, such as `Tweedie`; absent where the file does not say. */
   loss: string | undefined;
   /** In the order of the columns. */
-  classes: (string | number | boolean)[];
+  classes: ClassLabel[];
+  /** Where classes were promised that training did not see: the class of each column of the trees, of `classes`. */
+  seen?: number[];
   /** Labels that are numbers are floating-point ones, also where each is an integer. */
   floatLabels: boolean;
   /** What CatBoost compares the probability of the second class with, as text. */

@@ -172,6 +172,7 @@ function readBase(base: FlatTable): CtrBase {
   const oneHots = new DataView(combination.bytes(2, 'OneHotSplits', 8).buffer);
   return {
     type,
+    classifier: base.int32(2, 0),
     projection: {
       categories: Array.from(combination.int32s(0, 'CatFeatures')),
       floats: Array.from({ length: floats.byteLength / 8 }, (_, i) => ({

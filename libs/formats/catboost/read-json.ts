@@ -11,6 +11,7 @@ import {
   type CtrFeature,
   type CtrTable,
   type FloatFeature,
+  type ModelInfo,
   type ObliviousTree,
   type OneHotFeature,
   type Projection,
@@ -36,17 +37,20 @@ export function readJson(model: Part): CatboostModel {
   const dimensions = dimensionsOf(trees);
   const { scale, bias } = readScaleAndBias(model.optional('scale_and_bias'), dimensions);
   const categories = listOf(features, 'categorical_features');
+  const ctrs = listOf(features, 'ctrs').map(readCtr);
+  const info = readModelInfo(model.field('model_info'), dimensions);
+  if (ctrs.some(isOfTarget)) checkTargets(model.field('model_info'), info, dimensions);
   return {
     dimensions,
     floats: listOf(features, 'float_features').map(readFloat),
     categories: categories.map(readPlaced),
     oneHots: categories.flatMap(readOneHot),
-    ctrs: listOf(features, 'ctrs').map(readCtr),
+    ctrs,
     tables: readTables(model.optional('ctr_data')),
     trees,
     scale,
     bias,
-    info: readModelInfo(model.field('model_info'), dimensions),
+    info,
   };
 }
 
@@ -98,6 +102,7 @@ function readCtr(ctr: Part): CtrFeature {
   const number = (name: string) => Math.fround(ctr.field(name).number());
   return {
     type: readType(ctr.field('ctr_type')),
+    classifier: 0,
     projection: readProjection(ctr.field('elements')),
     targetBorder: ctr.field('target_border_idx').integer(0, MOST_INDEX),
     priorNumerator: number('prior_numerator'),
@@ -106,6 +111,41 @@ function readCtr(ctr: Part): CtrFeature {
     scale: number('scale'),
     borders: numbersOf(ctr, 'borders'),
   };
+}
+
+/** Losses whose scores have several columns for one target. */
+const ONE_TARGET = ['MultiClass', 'MultiClassOneVsAll', 'RMSEWithUncertainty', 'MultiQuantile'];
+
+function isOfTarget({ type }: CtrFeature): boolean {
+  return type !== 'Counter' && type !== 'FeatureFreq';
+}
+
+/**
+ * CatBoost's JSON leaves out which target, and which way of cutting it into classes, statistics are of. Where there are
+ * several, CatBoost itself reads another model than it wrote.
+ */
+function checkTargets(info: Part, { loss }: ModelInfo, dimensions: number): void {
+  const params = info.optional('params')?.optional('cat_feature_params');
+  const groups = [params?.optional('simple_ctrs'), params?.optional('combinations_ctrs')];
+  const several = groups.some((group) => hasSeveralCuts(group));
+  if (several || (dimensions > 1 && (loss === undefined || !ONE_TARGET.includes(loss)))) {
+    throw new UnsupportedModel(
+      'The JSON of a CatBoost model with categorical features does not say which target their statistics are of, where there are several. Save the model as cbm.',
+    );
+  }
+}
+
+/** Whether statistics of one type are of the target cut in several ways. */
+function hasSeveralCuts(group: Part | undefined): boolean {
+  if (!group || !Array.isArray(group.value)) return false;
+  const cuts = new Map<string, string>();
+  return group.list().some((ctr) => {
+    const type = ctr.optional('ctr_type')?.value;
+    const cut = JSON.stringify(ctr.optional('target_binarization')?.value ?? null);
+    const before = cuts.get(String(type)) ?? cut;
+    cuts.set(String(type), cut);
+    return before !== cut;
+  });
 }
 
 function readType(part: Part): CtrBase['type'] {
@@ -169,6 +209,7 @@ function readTable(key: string, table: Part): CtrTable {
   }
   return {
     type: readType(named.field('type')),
+    classifier: 0,
     projection: readProjection(named.field('identifier')),
     hashes: {
       low: Uint32Array.from(hashes, (hash) => Number(hash & 0xffff_ffffn)),

@@ -1,5 +1,5 @@
 import type { OnnxBridge, OnnxSession, Program, TensorSpec } from '#program';
-import { ProgramError } from '#program';
+import { ProgramError, SCHEMA_VERSION } from '#program';
 import {
   DamagedModel,
   UnsupportedModel,
@@ -10,13 +10,17 @@ import {
 import { nodeOnnxBackend } from '../node-onnx.js';
 import { bridgeGraph, type GraphPorts } from './onnx-bridging.js';
 import { checkOnnxModel } from './onnx-checks.js';
+import { compileMlGraph } from './onnx-ml-graph.js';
 import { readOnnxModel, type OnnxGraph, type OnnxModel } from './onnx-model.js';
 import { hasIndependentRows } from './onnx-rows.js';
 
-/** ONNX models: checked here, then run by ONNX Runtime as they are. The program's files are the uploaded ones. */
+/**
+ * ONNX models: checked here, then run by ONNX Runtime as they are (the program's files are the uploaded ones), but for graphs
+ * of trees and linear models that kernels do exactly ({@link compileMlGraph}).
+ */
 export const onnxImporter: ModelImporter = {
   format: 'onnx',
-  version: '2',
+  version: '3',
   async recognises(files) {
     return (await findModels(files)).length > 0;
   },
@@ -43,6 +47,9 @@ async function compile(files: UploadedFile[]): Promise<Verdict> {
     if (parts.has(part.path) && part !== file) contents.set(part.path, await part.read());
   const session = await createSession(contents, file.path, ports.bridge);
   await session.close();
+  const importer = `${onnxImporter.format}@${onnxImporter.version}`;
+  const compiled = compileMlGraph(whole, ports, importer);
+  if (compiled) return { state: 'servable', ...compiled };
   return {
     state: 'servable',
     program: {
@@ -63,7 +70,7 @@ function programOf(
   const names = (specs: TensorSpec[]) => specs.map(({ name }) => [name, name] as const);
   const passedOn = new Set(inputs.map(({ name }) => name));
   return {
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
     importer: `${onnxImporter.format}@${onnxImporter.version}`,
     format: onnxImporter.format,
     signature: { inputs, outputs },

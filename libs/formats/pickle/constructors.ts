@@ -98,7 +98,8 @@ function rawBytes(machine: PickleMachine, value: PyValue | undefined): Uint8Arra
   if (typeof value !== 'string') return undefined;
   machine.budget.work(value.length);
   machine.budget.memory(160);
-  return bytesOfLatin1(value);
+  const { longText } = machine.shared;
+  return longText?.text === value ? longText.bytes : bytesOfLatin1(value);
 }
 
 function encode(machine: PickleMachine, [text, encoding]: PyValue[]): PyValue | undefined {

@@ -1,7 +1,7 @@
 import { build, reduce } from './constructors.js';
 import type { PickleMachine } from './pickle-machine.js';
 import { parseFloatLine, parseInteger, parseIntegerLine, parseStringLine } from './literals.js';
-import { latin1, rawUnicode, utf8 } from './texts.js';
+import { latin1, rawUnicode, utf8, utf8OfLatin1 } from './texts.js';
 import { PyDict, PyFloat, PyPersistentId, PySet, PyTuple, type PyValue } from './records.js';
 
 interface Opcode {
@@ -235,10 +235,16 @@ function pushText(machine: PickleMachine, text: string): void {
   pushNew(machine, 24 + 2 * text.length, text);
 }
 
+/** Texts from here on may be the bytes of an array in protocol 2. */
+const LONG_TEXT = 256;
+
 function pushUtf8(machine: PickleMachine, length: number): void {
   const start = machine.take(length);
   machine.budget.memory(24 + length);
-  machine.push(utf8(machine.bytes.subarray(start, start + length)));
+  const bytes = machine.bytes.subarray(start, start + length);
+  const latin1Text = length < LONG_TEXT ? undefined : utf8OfLatin1(bytes);
+  if (latin1Text) machine.shared.longText = latin1Text;
+  machine.push(latin1Text?.text ?? utf8(bytes));
 }
 
 function memoIndex(machine: PickleMachine): number {

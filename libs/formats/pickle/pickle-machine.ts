@@ -1,6 +1,7 @@
 import { DamagedModel } from '../importer.js';
 import type { Budget } from './budget.js';
 import { NdArray, PyDict, PyGlobal, PyObject, PySet, PyTuple, type PyValue } from './records.js';
+import type { Latin1Text } from './texts.js';
 
 /** A class or function that a file names. */
 export interface GlobalUse {
@@ -33,6 +34,8 @@ interface Shared {
   budget: Budget;
   globals: Map<string, GlobalUse>;
   sibling?: SiblingFile;
+  /** The last long text, which in protocol 2 is turned into bytes next. */
+  longText?: Latin1Text;
 }
 
 /** The state of CPython's unpickler: input, stack, marks, memo. The opcodes work on it. */

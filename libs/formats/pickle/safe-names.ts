@@ -67,7 +67,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'numpy.random.mtrand': 'RandomState',
 
   ...Object.fromEntries([...sparseClasses, ...oldSparseClasses]),
-  'scipy.interpolate._bsplines': 'BSpline',
+  'scipy.interpolate._bsplines': 'BSpline _BSpline',
   'scipy.interpolate._interpolate': 'interp1d PPoly',
   'scipy.interpolate.interpolate': 'interp1d',
   'scipy.special._ufuncs': 'expit logit erf exp10 expm1 log1p',

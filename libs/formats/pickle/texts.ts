@@ -19,6 +19,33 @@ export function latin1(bytes: Uint8Array): string {
   return over(bytes).toString('latin1');
 }
 
+/** A text of characters up to U+00FF that was UTF-8, and its bytes with one for each character. */
+export interface Latin1Text {
+  text: string;
+  bytes: Uint8Array;
+}
+
+/**
+ * Reads UTF-8 that has characters up to U+00FF only, which is how protocol 2 holds bytes; undefined where it has others or is
+ * none. A decoder would make such texts of two bytes a character, and needs ten times as long.
+ */
+export function utf8OfLatin1(bytes: Uint8Array): Latin1Text | undefined {
+  const narrow = new Uint8Array(bytes.length);
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte < 0x80) {
+      narrow[length++] = byte;
+      continue;
+    }
+    const next = bytes[++i] ?? 0;
+    if ((byte !== 0xc2 && byte !== 0xc3) || next >> 6 !== 2) return undefined;
+    narrow[length++] = ((byte & 3) << 6) | (next & 0x3f);
+  }
+  const used = narrow.subarray(0, length);
+  return { text: latin1(used), bytes: used };
+}
+
 /** Bytes of a text of characters up to U+00FF; undefined where one is beyond. */
 export function bytesOfLatin1(text: string): Uint8Array | undefined {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return undefined;

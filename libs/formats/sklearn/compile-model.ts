@@ -10,7 +10,7 @@ import type { Table } from './table.js';
 
 /** The oldest release, and the newest that answers were compared with. */
 const OLDEST = [0, 22] as const;
-const NEWEST = [1, 8] as const;
+const NEWEST = [1, 9] as const;
 
 /** As many columns as a program may have. */
 const MOST_COLUMNS = 100_000;
@@ -98,7 +98,7 @@ function addOutputs(
   };
   if (estimator.predict) add('predict', estimator.predict(request));
   if (estimator.predictProba) {
-    const width = estimator.classes?.values.length ?? -1;
+    const width = estimator.probabilities ?? estimator.classes?.values.length ?? -1;
     add('predict_proba', {
       value: estimator.predictProba(request),
       dtype: 'FP64',
@@ -110,7 +110,8 @@ function addOutputs(
   }
   if (estimator.decisionFunction) add('decision_function', estimator.decisionFunction(request));
   if (estimator.scoreSamples) add('score_samples', estimator.scoreSamples(request));
-  if (estimator.transform)
+  if (estimator.transformAnswer) add('transform', estimator.transformAnswer(request));
+  else if (estimator.transform)
     add('transform', matrixAnswer(graph, estimator.transform(request), fitted));
   for (const [name, answer] of Object.entries(estimator.also?.(request) ?? {})) add(name, answer);
   const [first] = names;

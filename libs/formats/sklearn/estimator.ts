@@ -15,15 +15,21 @@ export interface Estimator {
   readonly names?: string[];
   /** Of a classifier with one output. */
   readonly classes?: Labels;
+  /** It answers another number of columns than it takes, which it may not know. */
+  readonly changesWidth?: true;
   /** It reads one column of texts. */
   readonly readsTexts?: true;
   /** Its predictions and probabilities are float32 numbers: FP64 in the graph, FP32 where they are answers. */
   readonly single?: boolean;
   transform?: (input: Table) => Table;
+  /** What `transform` answers where that is no table of numbers, for models that are nobody's part. */
+  transformAnswer?: (input: Table) => Answer;
   /** Labels of a classifier; FP64 `[rows]` or `[rows, outputs]` of a regressor. */
   predict?: (input: Table) => Answer;
   /** The index of the predicted class, INT32 `[rows]`; every classifier with `classes` has it. */
   predictIndex?: (input: Table) => string;
+  /** The columns of `predictProba` where they are not those of `classes`, as with several labels a row. */
+  readonly probabilities?: number;
   /** FP64 `[rows, classes]`; several where there are several outputs. */
   predictProba?: (input: Table) => string;
   predictProbas?: (input: Table) => Answer[];

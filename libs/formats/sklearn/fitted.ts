@@ -73,6 +73,7 @@ export class Fitted {
     }
     this.class = made.name;
     this.module = made.module;
+    this.sklearn = release;
     if (depth > MOST_DEPTH) this.unsupported(`is nested more than ${MOST_DEPTH} deep`);
     this.attributes =
       record.state instanceof PyDict ? record.state : this.damaged('has no attributes');
@@ -216,8 +217,11 @@ export class Fitted {
     return this.list(name).map((item, i) => this.numbersOf(item, `${name}[${i}]`));
   }
 
+  /** Labels of classes, one at least, or other values that labels may be. */
   labels(name: string): Labels {
-    return labelsOf(this.attribute(name), this, name);
+    const labels = labelsOf(this.attribute(name), this, name);
+    if (name === 'classes_' && labels.values.length === 0) this.damaged('has no class in classes_');
+    return labels;
   }
 
   strings(name: string): string[] {
@@ -270,6 +274,8 @@ export class Fitted {
     if (!(value instanceof NdArray)) return this.wrong(name, 'an array');
     const [first = 1, second] = value.shape;
     if (value.shape.length > 2) return this.wrong(name, 'an array of two dimensions');
+    // A side may be of any length where the other is 0.
+    this.budget.spend(value.shape.reduce((sum, length) => sum + length, 0));
     const data = this.numbersOf(value, name);
     return second === undefined
       ? { rows: 1, columns: data.length, data }

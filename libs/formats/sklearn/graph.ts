@@ -27,14 +27,18 @@ export interface MatrixRules {
   narrow?: boolean;
 }
 
+/** Columns whose names a message may use: each is written into the program. */
+const MOST_NAMES = 1000;
+
 /** The graph of one model while its estimators add to it. */
 export class SklearnGraph implements NodeBuilder {
   private types: ColumnType[] = [];
   private columnNames: readonly string[] = [];
   private readonly requests = new Map<string, string>();
-  private readonly checked = new Map<string, string>();
   /** Columns of texts take integers as well: they are categories of CatBoost. */
   integersAsTexts = false;
+  private readonly made = new Map<string, string>();
+  private readonly forests = new Map<Forest, Map<string, { scores: string; leaf: string }>>();
 
   constructor(private readonly builder: ProgramBuilder) {}
 
@@ -54,11 +58,25 @@ export class SklearnGraph implements NodeBuilder {
     inputs: string[],
     given: Pick<KernelNode, 'attributes' | 'weights'> = {},
   ): string {
-    return this.builder.kernel(name, inputs, given);
+    const texts = Object.values(given.attributes ?? {}).some(Array.isArray);
+    if (given.weights || texts) return this.builder.kernel(name, inputs, given);
+    const key = JSON.stringify([name, inputs, given.attributes]);
+    return this.once(key, () => this.builder.kernel(name, inputs, given));
   }
 
+  /** A forest that several outputs ask for is there once: it is most of what a model weighs. */
   forest(rows: string, forest: Forest): { scores: string; leaf: string } {
-    return this.builder.forest(rows, forest);
+    const known = this.forests.get(forest) ?? new Map<string, { scores: string; leaf: string }>();
+    const made = known.get(rows) ?? this.builder.forest(rows, forest);
+    this.forests.set(forest, known.set(rows, made));
+    return made;
+  }
+
+  /** Kernels are pure: what was made of the same values before need not be made again. */
+  private once(key: string, make: () => string): string {
+    const made = this.made.get(key) ?? make();
+    this.made.set(key, made);
+    return made;
   }
 
   oblivious(rows: string, forest: ObliviousForest): { scores: string; leaf: string } {
@@ -96,14 +114,17 @@ export class SklearnGraph implements NodeBuilder {
       owner.damaged(`was fitted on ${features} columns and is given ${table.width}`);
     }
     const value = this.unchecked(table, owner);
-    const key = `${value} ${missing} ${narrow}`;
-    const known = this.checked.get(key);
-    if (known !== undefined) return known;
-    const checked = this.kernel('check-finite', [value], {
-      attributes: { missing, dtype: narrow ? 'FP32' : 'FP64', owner: owner.class },
-    });
-    this.checked.set(key, checked);
-    return checked;
+    // Who looks first is told of: a table is checked once.
+    return this.once(`${value} ${missing} ${narrow}`, () =>
+      this.builder.kernel('check-finite', [value], {
+        attributes: {
+          missing,
+          dtype: narrow ? 'FP32' : 'FP64',
+          owner: owner.class,
+          ...this.namesFor(table),
+        },
+      }),
+    );
   }
 
   /** All columns as one value, whatever is in them. */
@@ -113,6 +134,16 @@ export class SklearnGraph implements NodeBuilder {
     if (only !== undefined && values.length === 1) return only;
     if (only === undefined) return owner.unsupported('is given no columns at all');
     return this.kernel('join-tables', values);
+  }
+
+  /** For messages of kernels: what the request calls these columns, where they are columns of the request. */
+  namesFor({ blocks, width }: Table): { names?: string[] } {
+    const names = blocks.flatMap((block) =>
+      block.kind === 'request' ? block.columns.map((c) => this.columnNames[c] ?? '') : [],
+    );
+    const known = names.length === width && width <= MOST_NAMES;
+    // A made-up name in its place says nothing.
+    return known && names.some((name, i) => name !== `x${i}`) ? { names } : {};
   }
 
   /** Whether a column is of texts; undefined where the request's column is not decided yet. */

@@ -8,13 +8,15 @@ export interface TreeliteModel {
   targets: number;
   /** Of each target. */
   classes: number[];
-  /** Numbers in each leaf. */
-  leafWidth: number;
+  /** Of the numbers in each leaf: targets, classes. */
+  leafShape: [targets: number, classes: number];
   /** What each tree adds to; −1 where each leaf adds to all of them. */
   treeTargets: ArrayLike<number>;
   treeClasses: ArrayLike<number>;
   postprocessor: string;
   sigmoidAlpha: number;
+  /** That scores of isolation forests are divided by. */
+  ratio: number;
   baseScores: number[];
   trees: TreeliteTree[];
 }

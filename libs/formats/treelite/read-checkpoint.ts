@@ -61,7 +61,7 @@ export function readCheckpoint(bytes: Uint8Array): TreeliteModel {
   const treeClasses = reader.int32Array('class_id');
   const postprocessor = reader.text64('postprocessor');
   const sigmoidAlpha = reader.float32('sigmoid_alpha');
-  reader.skip(4, 'ratio_c');
+  const ratio = reader.float32('ratio_c');
   const baseScores = Array.from(reader.float64Array('base_scores'));
   reader.text64('attributes');
   reader.noExtension();
@@ -75,11 +75,12 @@ export function readCheckpoint(bytes: Uint8Array): TreeliteModel {
     averaged,
     targets,
     classes,
-    leafWidth: rows * columns,
+    leafShape: [rows, columns],
     treeTargets,
     treeClasses,
     postprocessor,
     sigmoidAlpha,
+    ratio,
     baseScores,
     trees: read,
   };

@@ -24,11 +24,12 @@ export function readJson(document: Part): TreeliteModel {
     averaged: document.field('average_tree_output').value === true,
     targets: document.field('num_target').integer(1, MOST.columns),
     classes: Array.from(document.field('num_class').numbers()),
-    leafWidth: rows * columns,
+    leafShape: [rows, columns],
     treeTargets: document.field('target_id').numbers(trees.length),
     treeClasses: document.field('class_id').numbers(trees.length),
     postprocessor: document.field('postprocessor').text(),
     sigmoidAlpha: document.field('sigmoid_alpha').number(),
+    ratio: document.field('ratio_c').number(),
     baseScores: Array.from(document.field('base_scores').numbers()),
     trees: trees.map(readTree),
   };

@@ -5,6 +5,7 @@ import { ForestBuilder } from '../forest-builder.js';
 import { UnsupportedModel, type Verdict } from '../importer.js';
 import { ProgramBuilder, type NodeBuilder } from '../program-builder.js';
 import { readLevels } from './categories.js';
+import { log32 } from './log32.js';
 import { isSince, objectiveOf, type Objective, type Version } from './objectives.js';
 import { leafWidth, readFacts, readTrees, type ModelFacts } from './read-model.js';
 
@@ -27,8 +28,7 @@ export function readModel(document: Part): XgboostModel {
   if (!objective) {
     throw new UnsupportedModel(`The objective "${facts.objective}" of XGBoost is not supported.`);
   }
-  // What was written before 1.0 holds it as a margin.
-  const space = isSince(facts.version, [1, 0]) ? objective.base : 'identity';
+  const space = holdsMargin(booster, facts) ? 'identity' : objective.base;
   const base = facts.baseScore.map((score) => marginOf(score, space));
   const levels = booster.model && readLevels(booster.model, facts.features);
   return { booster, facts, objective, base, levels };
@@ -49,6 +49,13 @@ export function compileModel(document: Part, importer: string): Verdict {
     defaultOutputs: ['predict'],
   });
   return { state: 'servable', program, weights };
+}
+
+/** Whether `base_score` is a margin: before 1.0, and since 3.1 while nothing was trained that it could be learned from. */
+function holdsMargin({ name, model }: Booster, { version, learnsBase }: ModelFacts): boolean {
+  if (!isSince(version, [1, 0])) return true;
+  const untrained = name !== 'gblinear' && model.field('trees').list().length === 0;
+  return untrained && learnsBase && isSince(version, [3, 1]);
 }
 
 interface Booster {
@@ -94,9 +101,9 @@ function marginOf(score: number, base: Objective['base']): number {
     case 'identity':
       return score;
     case 'log':
-      return fround(Math.log(score));
+      return log32(score);
     case 'logit':
-      return -fround(Math.log(fround(fround(1 / score) - 1)));
+      return -log32(fround(fround(1 / score) - 1));
   }
 }
 

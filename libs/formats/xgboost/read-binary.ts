@@ -33,7 +33,7 @@ function nameAt(head: Uint8Array, text: string, at: number): string | undefined 
 }
 
 /**
- * Reads XGBoost's old binary format (`LearnerIO::SaveModel`, `GBTreeModel::Save` and `RegTree::Save` of 0.90 and 1.7) to the
+ * Reads XGBoost's old binary format (`LearnerIO::SaveModel`, `GBTreeModel::Save` and `RegTree::Save` of 0.90, 1.7 and 2.1) to the
  * document that the same model would be in JSON. What 0.x wrote has the version 0.0. Throws DamagedModel and
  * UnsupportedModel.
  */
@@ -43,11 +43,12 @@ export function readBinary(bytes: Uint8Array): unknown {
   const learner = readLearner(reader);
   const objective = reader.text64('the objective');
   const name = reader.text64('the booster');
-  const gradientBooster = readBooster(reader, name, learner.columns);
+  const gradientBooster = readBooster(reader, name, learner);
   if (learner.hasAttributes) skipPairs(reader);
   // Before 1.0 the parameter of this objective followed.
   if (learner.version[0] === 0 && objective === 'count:poisson') reader.text64('max_delta_step');
-  if (learner.hasMetrics) skipTexts(reader);
+  // 1.0 says that there are metrics and may write none.
+  if (learner.hasMetrics && reader.left > 0) skipTexts(reader);
   reader.end();
   const { parameters, version } = learner;
   return {
@@ -59,6 +60,8 @@ export function readBinary(bytes: Uint8Array): unknown {
     },
   };
 }
+
+type Learner = ReturnType<typeof readLearner>;
 
 function readLearner(reader: ByteReader) {
   const baseScore = reader.float32('base_score');
@@ -85,12 +88,12 @@ function readLearner(reader: ByteReader) {
   };
 }
 
-function readBooster(reader: ByteReader, name: string, columns: number): object {
+function readBooster(reader: ByteReader, name: string, learner: Learner): object {
   switch (name) {
     case 'gbtree':
-      return { name, model: readForest(reader, columns) };
+      return { name, model: readForest(reader, learner) };
     case 'dart': {
-      const model = readForest(reader, columns);
+      const model = readForest(reader, learner);
       const trees = model.trees.length;
       const weights =
         trees === 0 ? [] : reader.float32s(reader.count64('weight_drop', 4), 'weight_drop');
@@ -105,7 +108,7 @@ function readBooster(reader: ByteReader, name: string, columns: number): object 
   }
 }
 
-function readForest(reader: ByteReader, columns: number) {
+function readForest(reader: ByteReader, { columns, version: [major = 0] }: Learner) {
   const trees = reader.int32('num_trees');
   if (trees < 0) reader.fail(`num_trees is ${trees}`);
   reader.skip(20, 'the parameters of gbtree');
@@ -118,11 +121,11 @@ function readForest(reader: ByteReader, columns: number) {
   if (trees * (TREE_BYTES + NODE_BYTES + STATISTICS_BYTES + 4) > reader.left) {
     reader.fail(`num_trees is ${trees}, which the file is too short for`);
   }
-  const read = Array.from({ length: trees }, (_, i) => readTree(reader, `tree ${i}`));
+  const read = Array.from({ length: trees }, (_, i) => readTree(reader, `tree ${i}`, major));
   return { trees: read, tree_info: reader.int32s(trees, 'tree_info') };
 }
 
-function readTree(reader: ByteReader, what: string) {
+function readTree(reader: ByteReader, what: string, major: number) {
   const roots = reader.int32(`${what}: num_roots`);
   const nodes = reader.int32(`${what}: num_nodes`);
   reader.skip(12, what);
@@ -136,7 +139,8 @@ function readTree(reader: ByteReader, what: string) {
   if (nodes < 1 || width < 0) reader.fail(`${what} has ${nodes} nodes`);
   const block = reader.view8(nodes * NODE_BYTES, `${what}: nodes`);
   reader.skip(nodes * STATISTICS_BYTES, `${what}: statistics`);
-  if (width === 1)
+  // Since 2.0 every tree says 1, and there is no such list.
+  if (width === 1 && major < 2)
     reader.skip(4 * reader.count64(`${what}: leaf_vector`, 4), `${what}: leaf_vector`);
   return nodesOf(block, nodes);
 }

@@ -16,6 +16,8 @@ export interface ModelFacts {
   columns: number;
   /** As answers, one a column. */
   baseScore: number[];
+  /** It is learned from the labels where the user gave none. */
+  learnsBase: boolean;
 }
 
 const MOST_FEATURES = 100_000;
@@ -43,6 +45,7 @@ export function readFacts(document: Part): ModelFacts {
     featureTypes: namesOf(learner, 'feature_types', features),
     columns,
     baseScore: readBaseScore(parameters.field('base_score'), columns),
+    learnsBase: parameters.optional('boost_from_average')?.integer(0, 1) === 1,
   };
 }
 

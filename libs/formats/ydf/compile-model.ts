@@ -39,9 +39,7 @@ export function compileModel(model: YdfModel, importer: string): Verdict {
   if (header.postprocessors > 0) {
     throw new UnsupportedModel('Postprocessors of YDF models (header.pb) are not supported.');
   }
-  const label = model.columns[header.label];
-  if (!label) throw new DamagedModel(`There is no column ${header.label}, the label.`);
-  const outputs = outputsOf(model, label);
+  const outputs = outputsOf(model);
   const builder = new ProgramBuilder();
   const table = bindColumns(builder, model);
   const oblique = new ObliqueColumns(table.places);
@@ -90,7 +88,7 @@ interface Table {
   places: Map<number, number>;
 }
 
-/** A text that is in no dictionary is category 0; no text and the empty one are missing. */
+/** A text that is in no dictionary is category 0; no text and the empty one are missing. Categories may be integers, too. */
 function bindColumns(builder: ProgramBuilder, { header, columns }: YdfModel): Table {
   const features = header.features.map((index) => {
     const column = columns[index];
@@ -104,12 +102,16 @@ function bindColumns(builder: ProgramBuilder, { header, columns }: YdfModel): Ta
     const dtype: DType = isText(column) ? 'BYTES' : 'FP64';
     return { name: column.name, dtype, shape: [-1] };
   });
-  if (!features.some(isText)) {
+  if (!features.some((column) => isText(column) || column.integerized)) {
     const binding: Binding = { kind: 'table', matrix: { dtype: 'FP64', columns: inputs.length } };
     return { inputs, binding, rows: 'X', places };
   }
   const values = features.map((column) => {
     const value = `${COLUMN_PREFIX}${column.name}`;
+    if (column.integerized && column.type === ColumnType.categorical) {
+      const attributes = { values: column.values, column: column.name };
+      return builder.kernel('integer-categories', [value], { attributes });
+    }
     if (!isText(column)) return value;
     const attributes = {
       levels: levelsOf(column),
@@ -131,14 +133,7 @@ function fail(message: string): never {
 /** Whether a feature is a text. One that cannot be served is refused by name. */
 function isText(column: YdfColumn): boolean {
   const { type, name } = column;
-  if (type === ColumnType.categorical) {
-    if (column.integerized) {
-      throw new UnsupportedModel(
-        `The feature "${name.slice(0, 100)}" has categories that are already integers, which is not supported.`,
-      );
-    }
-    return true;
-  }
+  if (type === ColumnType.categorical) return !column.integerized;
   if (
     type === ColumnType.numerical ||
     type === ColumnType.boolean ||

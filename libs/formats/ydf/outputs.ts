@@ -25,6 +25,7 @@ const TASKS = [
 ];
 const CLASSIFICATION = 1;
 const REGRESSION = 2;
+const ANOMALY_DETECTION = 6;
 
 type Link = 'sigmoid' | 'exp-shares' | 'exp' | undefined;
 
@@ -44,8 +45,11 @@ const LOSSES: Record<number, Link> = {
 
 const MOST_CLASSES = 10_000;
 
-export function outputsOf(model: YdfModel, label: YdfColumn): YdfOutputs {
+export function outputsOf(model: YdfModel): YdfOutputs {
   const { name, task } = model.header;
+  if (name === 'ISOLATION_FOREST' && task === ANOMALY_DETECTION) return anomaly(model);
+  const label = model.columns[model.header.label];
+  if (!label) throw new DamagedModel(`There is no column ${model.header.label}, the label.`);
   if (name === 'GRADIENT_BOOSTED_TREES') return boosted(model, label);
   if (name === 'RANDOM_FOREST' && task === CLASSIFICATION) return votes(model, label);
   if (name === 'RANDOM_FOREST' && task === REGRESSION) return mean(model);
@@ -164,4 +168,32 @@ function mean({ forest }: YdfModel): YdfOutputs {
       builder.output({ name: 'predict', dtype: 'FP32', shape: [-1] }, scores);
     },
   };
+}
+
+/** 2 to the power of minus the mean depth, relative to that of trees of random numbers (`isolation_forest.cc`). */
+function anomaly({ forest }: YdfModel): YdfOutputs {
+  const divisor = averagePath(forest.examples);
+  return {
+    columns: 1,
+    leafWidth: 1,
+    leaf({ anomaly: leaf, depth }, what) {
+      if (!leaf) throw new DamagedModel(`${what} is a leaf without its number of examples`);
+      return [Math.fround(Math.fround(depth + averagePath(leaf.examples)) / forest.trees)];
+    },
+    add(builder, scores) {
+      const predict = builder.kernel('negative-exp2', [scores], { attributes: { divisor } });
+      builder.output({ name: 'predict', dtype: 'FP32', shape: [-1] }, predict);
+      builder.output({ name: 'margin', dtype: 'FP32', shape: [-1] }, scores);
+    },
+  };
+}
+
+/** Mean length of the paths in a tree of so many examples, step by step in float32 (B. R. Preiss; YDF's own function). */
+function averagePath(examples: number): number {
+  if (!(examples >= 0)) throw new DamagedModel(`A YDF model counts ${examples} examples.`);
+  if (examples <= 2) return examples === 2 ? 1 : 0;
+  const { fround } = Math;
+  const before = fround(fround(examples) - 1);
+  const harmonic = fround(fround(Math.log(before)) + fround(0.5772156649));
+  return fround(fround(2 * harmonic) - fround(fround(2 * before) / fround(examples)));
 }

@@ -8,6 +8,8 @@ import { readNode, type YdfForestHeader, type YdfNode } from './ydf-messages.js'
 export interface PlacedNode extends YdfNode {
   negative: number;
   positive: number;
+  /** Tests above it. */
+  depth: number;
 }
 
 const MOST_NODES = 2 ** 24;
@@ -83,23 +85,23 @@ function unpack(bytes: Uint8Array, path: string): Uint8Array {
 
 function placeTree(next: Iterator<YdfNode>, what: string): PlacedNode[] {
   const placed: PlacedNode[] = [];
-  const take = (): PlacedNode => {
+  const take = (depth: number): PlacedNode => {
     const { value, done } = next.next();
     if (done) throw new DamagedModel(`${what} ends before its leaves`);
-    const node: PlacedNode = { ...value, negative: -1, positive: -1 };
+    const node: PlacedNode = { ...value, negative: -1, positive: -1, depth };
     placed.push(node);
     return node;
   };
-  const open: PlacedNode[] = [take()];
+  const open: PlacedNode[] = [take(0)];
   for (let parent = open.pop(); parent; parent = open.pop()) {
     if (!parent.condition) continue;
     // The second child waits until all below the first has been read.
     if (parent.negative >= 0) {
       parent.positive = placed.length;
-      open.push(take());
+      open.push(take(parent.depth + 1));
     } else {
       parent.negative = placed.length;
-      open.push(parent, take());
+      open.push(parent, take(parent.depth + 1));
     }
   }
   return placed;

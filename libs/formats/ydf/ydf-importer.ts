@@ -11,6 +11,7 @@ import {
   readDataSpec,
   readGradientBoostedHeader,
   readHeader,
+  readIsolationHeader,
   readRandomForestHeader,
 } from './ydf-messages.js';
 
@@ -24,6 +25,7 @@ const FORESTS = {
     file: 'gradient_boosted_trees_header.pb',
     read: readGradientBoostedHeader,
   },
+  ISOLATION_FOREST: { file: 'isolation_forest_header.pb', read: readIsolationHeader },
   RANDOM_FOREST: { file: 'random_forest_header.pb', read: readRandomForestHeader },
 };
 
@@ -51,7 +53,7 @@ export const ydfImporter: ModelImporter = {
     const kind = Object.entries(FORESTS).find(([name]) => name === header.name)?.[1];
     if (!kind) {
       throw new UnsupportedModel(
-        `YDF models of type "${header.name.slice(0, 60)}" are not supported; ${Object.keys(FORESTS).join(' and ')} are.`,
+        `YDF models of type "${header.name.slice(0, 60)}" are not supported; ${Object.keys(FORESTS).join(', ')} are.`,
       );
     }
     const forest = kind.read(await bytes(kind.file), budget);

@@ -1,3 +1,4 @@
+import { UnsupportedModel } from '../importer.js';
 import { WireReader, type ReadBudget } from '../protobuf.js';
 
 /**
@@ -33,6 +34,8 @@ export interface YdfForestHeader {
   nodeFormat: string;
   outputLogits: boolean;
   winnerTakesAll: boolean;
+  /** That each tree of an isolation forest was grown with. */
+  examples: number;
 }
 
 export type YdfTest =
@@ -55,6 +58,8 @@ export interface YdfNode {
   /** Of a class: its index, and how many of each were seen. */
   classifier?: { top: number; counts: number[]; sum: number };
   regressor?: { top: number };
+  /** Of an isolation forest: how many examples reached the leaf. */
+  anomaly?: { examples: number };
 }
 
 const FORMAT = 'YDF model';
@@ -177,6 +182,19 @@ export function readRandomForestHeader(bytes: Uint8Array, budget: ReadBudget): Y
   return header;
 }
 
+export function readIsolationHeader(bytes: Uint8Array, budget: ReadBudget): YdfForestHeader {
+  const header = newForestHeader();
+  const reader = open(bytes, 'isolation_forest_header.pb', budget);
+  while (reader.next()) {
+    if (reader.field === 1) header.shards = reader.integer();
+    else if (reader.field === 2) header.trees = reader.integer();
+    else if (reader.field === 3) header.nodeFormat = reader.text();
+    else if (reader.field === 4) header.examples = reader.integer();
+    else reader.skip();
+  }
+  return header;
+}
+
 function newForestHeader(): YdfForestHeader {
   return {
     shards: 0,
@@ -187,6 +205,7 @@ function newForestHeader(): YdfForestHeader {
     nodeFormat: 'TFE_RECORDIO',
     outputLogits: false,
     winnerTakesAll: true,
+    examples: 0,
   };
 }
 
@@ -199,6 +218,7 @@ export function readNode(bytes: Uint8Array, what: string, budget: ReadBudget): Y
       node.regressor = readRegressor(reader.message(`${what}: regressor`));
     else if (reader.field === 3)
       node.condition = readCondition(reader.message(`${what}: condition`));
+    else if (reader.field === 6) node.anomaly = readAnomaly(reader.message(`${what}: anomaly`));
     else reader.skip();
   }
   return node;
@@ -227,6 +247,15 @@ function readRegressor(reader: WireReader): { top: number } {
     else reader.skip();
   }
   return { top };
+}
+
+function readAnomaly(reader: WireReader): { examples: number } {
+  let examples = 0;
+  while (reader.next()) {
+    if (reader.field === 1) examples = reader.integer();
+    else reader.skip();
+  }
+  return { examples };
 }
 
 function readCondition(reader: WireReader): NonNullable<YdfNode['condition']> {
@@ -279,6 +308,9 @@ const TESTS: Record<number, (reader: WireReader) => YdfTest> = {
 function readTest(reader: WireReader): YdfTest {
   let test: YdfTest | undefined;
   while (reader.next()) {
+    if (reader.field === 8) {
+      throw new UnsupportedModel('Tests of sequences of vectors in YDF models are not supported.');
+    }
     const read = TESTS[reader.field];
     if (!read || test) return reader.fail(`there is no test ${reader.field}, or there are two`);
     test = read(reader.message('a test'));

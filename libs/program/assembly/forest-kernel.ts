@@ -13,6 +13,8 @@
 class Layout {
   /** Largest size of a number that counts as zero. */
   zero: f64;
+  /** A number is a category where it is greater than this. */
+  leastCategory: f64;
   /** Addresses of the roots, in the order of the trees. */
   roots: u32;
   /** Depth of each tree. */
@@ -50,19 +52,19 @@ class Layout {
   reached: u32;
   /** Sums are kept in float32 rather than float64. */
   narrowSums: u32;
-  /** Categories: fractions are cut off before the test for numbers below zero. */
-  truncate: u32;
+  /** Address of a set without a member. */
+  emptySet: u32;
   /** Whether rows are looked through for zeros. */
   findZeros: u32;
+  /** How far behind a number of the rows its category lies; 0: no tree tests sets. */
+  codes: u32;
 }
 
 const LAYOUT: usize = 16;
 const layout = changetype<Layout>(LAYOUT);
 
-/** In an inner node: bit 0 a missing value goes right, bit 1 zero is missing, bit 2 categorical. In a leaf: its index × 2. */
+/** In an inner node: bit 0 a missing value goes right, bit 1 zero is missing, bit 2 categorical. In a leaf: its index × 8. */
 const META: usize = 12;
-const ZERO_MISSING: u32 = 2;
-const CATEGORICAL: u32 = 4;
 
 const HAS_MISSING: u32 = 1;
 const HAS_ZERO: u32 = 2;
@@ -82,6 +84,7 @@ export function run64(count: u32, wanted: u32): void {
 
 function run<T>(count: u32, wanted: u32): void {
   const found = look<T>(count);
+  if (layout.codes) findCodes<T>(count);
   if (wanted & WANT_SCORES) start(count);
   if (count < 8) {
     for (let row: u32 = 0; row < count; row++) answerRow<T>(row, found, wanted);
@@ -136,60 +139,66 @@ function meta<T>(node: usize): u32 {
 }
 
 function leafOf<T>(node: usize): u32 {
-  return meta<T>(node) >> 1;
+  return meta<T>(node) >> 3;
 }
 
-/** Type arguments that say, at compile time, whether rows may have missing values. */
-type NoneMissing = u8;
-type SomeMissing = u16;
+/** What a step must look at, chosen when the kernel is compiled: each looks at more than the one before. */
+class Plain {}
+class Missing {}
+class Zeros {}
+class Categories {}
 
-/** One step down a tree of kind 0. */
+/**
+ * One step down a tree, without a branch: masks of ones or zeros choose, since a `select` may be compiled to a jump.
+ */
 function step<T, M>(node: usize, row: usize): usize {
-  const value = load<T>(row + feature<T>(node));
-  let right = <usize>(value > threshold<T>(node));
-  if (sizeof<M>() == sizeof<SomeMissing>())
-    right |= (<usize>(value != value)) & (<usize>meta<T>(node));
-  return child<T>(node) + (right << 4);
-}
-
-/** The leaf of any row in any tree. */
-function walkAny<T>(root: usize, row: usize): u32 {
-  let node = root;
-  while (child<T>(node) != node) {
-    const value = load<T>(row + feature<T>(node));
-    const flags = meta<T>(node);
-    let right: bool;
-    if (value != value || (flags & ZERO_MISSING && abs<f64>(<f64>value) <= layout.zero)) {
-      right = (flags & 1) != 0;
-    } else if (flags & CATEGORICAL) {
-      right = !isMember(<f64>value, <usize>load<u32>(node));
-    } else {
-      right = value > threshold<T>(node);
-    }
-    node = child<T>(node) + ((<usize>right) << 4);
+  const at = row + feature<T>(node);
+  const value = load<T>(at);
+  let right = <u32>(value > threshold<T>(node));
+  if (idof<M>() == idof<Plain>()) return child<T>(node) + ((<usize>right) << 4);
+  const flags = meta<T>(node);
+  let missing = <u32>(value != value);
+  if (idof<M>() == idof<Missing>()) {
+    return child<T>(node) + <usize>((right | (missing & flags)) << 4);
   }
-  return leafOf<T>(node);
+  if (idof<M>() == idof<Categories>()) {
+    const isSet = -((flags >> 2) & 1);
+    const none = layout.emptySet;
+    const set = <usize>(none ^ ((load<u32>(node) ^ none) & isSet));
+    const outside = ~isMember(load<u32>(at + <usize>layout.codes), set) & 1;
+    right = (right & ~isSet) | (outside & isSet);
+  }
+  missing |= (<u32>(abs<f64>(<f64>value) <= layout.zero)) & (flags >> 1);
+  const isMissing = -missing;
+  return child<T>(node) + <usize>(((right & ~isMissing) | (flags & isMissing & 1)) << 4);
 }
 
-/** Whether a number is a category of the set at `set`: the number of its words, then the words. */
-function isMember(value: f64, set: usize): bool {
-  if (value < 0 && (!layout.truncate || value <= -1)) return false;
-  if (value >= 2147483648) return false;
-  const category = <u32>value;
-  if (category >> 5 >= load<u32>(set)) return false;
-  return ((load<u32>(set + ((category >> 5) << 2), 4) >> (category & 31)) & 1) != 0;
+/** Whether a category is in the set at `set`, in bit 0: the number of the set's words, the words, a word that is 0. */
+function isMember(code: u32, set: usize): u32 {
+  const words = load<i32>(set);
+  const beyond = <i32>(code >> 5) - words;
+  const word = words + (beyond & (beyond >> 31));
+  return load<u32>(set + ((<usize>word) << 2), 4) >> (code & 31);
+}
+
+/** Writes the category that each number of `count` rows is, beside them; what is none becomes one that is in no set. */
+function findCodes<T>(count: u32): void {
+  const end = <usize>(layout.rows + count * layout.stride);
+  for (let at = <usize>layout.rows; at < end; at += sizeof<T>()) {
+    const value = <f64>load<T>(at);
+    const isCategory = value > layout.leastCategory && value < 2147483648.0;
+    store<u32>(at + <usize>layout.codes, isCategory ? <u32>value : u32.MAX_VALUE);
+  }
 }
 
 /** Answers one row: eight trees in flight, sorted so that trees in flight are about equally deep. */
 function answerRow<T>(row: u32, found: u32, wanted: u32): void {
   const at = <usize>(layout.rows + row * layout.stride);
-  const fast = found & HAS_ZERO ? layout.plain : layout.plainOrZero;
-  if (found & HAS_MISSING) walkTrees<T, SomeMissing>(at, fast);
-  else walkTrees<T, NoneMissing>(at, fast);
-  for (let i = fast; i < layout.trees; i++) {
-    const entry = <usize>(layout.sorted + (i << 3));
-    put(load<u32>(entry, 4), walkAny<T>(<usize>load<u32>(entry), at));
-  }
+  const plain = found & HAS_ZERO ? layout.plain : layout.plainOrZero;
+  if (found & HAS_MISSING) walkTrees<T, Missing>(at, 0, plain);
+  else walkTrees<T, Plain>(at, 0, plain);
+  walkTrees<T, Zeros>(at, plain, layout.plainOrZero);
+  walkTrees<T, Categories>(at, layout.plainOrZero, layout.trees);
   if (wanted & WANT_SCORES) {
     if (layout.narrowSums) sumRow<f32>(row);
     else sumRow<f64>(row);
@@ -210,11 +219,14 @@ function put(walk: u32, leaf: u32): void {
   store<u32>(<usize>(layout.reached + (walk << 2)), leaf);
 }
 
-function walkTrees<T, M>(row: usize, count: u32): void {
-  let i: u32 = 0;
-  for (; i + 8 <= count; i += 8) {
+/** Walks the trees of `sorted` from the one to before the other. */
+function walkTrees<T, M>(row: usize, from: u32, to: u32): void {
+  let i = from;
+  for (; i + 8 <= to; i += 8) {
     const entry = <usize>(layout.sorted + (i << 3));
-    const steps = load<u32>(<usize>(layout.groupDepths + (i >> 1)));
+    const group = <usize>(layout.groupDepths + ((i >> 3) << 2));
+    // Eight trees from any place lie in two groups.
+    const steps = i & 7 ? max<u32>(load<u32>(group), load<u32>(group, 4)) : load<u32>(group);
     let a = <usize>load<u32>(entry);
     let b = <usize>load<u32>(entry, 8);
     let c = <usize>load<u32>(entry, 16);
@@ -242,7 +254,7 @@ function walkTrees<T, M>(row: usize, count: u32): void {
     put(load<u32>(entry, 52), leafOf<T>(g));
     put(load<u32>(entry, 60), leafOf<T>(h));
   }
-  for (; i < count; i++) {
+  for (; i < to; i++) {
     const entry = <usize>(layout.sorted + (i << 3));
     let node = <usize>load<u32>(entry);
     while (child<T>(node) != node) node = step<T, M>(node, row);
@@ -287,15 +299,10 @@ function answerBlock<T>(count: u32, found: u32, wanted: u32): void {
     const root = <usize>load<u32>(<usize>(layout.roots + (tree << 2)));
     const depth = load<u32>(<usize>(layout.depths + (tree << 2)));
     const kind = load<u32>(<usize>(layout.kinds + (tree << 2)));
-    if (kind == 2 || (kind == 1 && found & HAS_ZERO)) {
-      for (let row: u32 = 0; row < count; row++) {
-        put(row, walkAny<T>(root, <usize>(layout.rows + row * layout.stride)));
-      }
-    } else if (found & HAS_MISSING) {
-      walkRows<T, SomeMissing>(root, depth, count);
-    } else {
-      walkRows<T, NoneMissing>(root, depth, count);
-    }
+    if (kind == 2) walkRows<T, Categories>(root, depth, count);
+    else if (kind == 1 && found & HAS_ZERO) walkRows<T, Zeros>(root, depth, count);
+    else if (found & HAS_MISSING) walkRows<T, Missing>(root, depth, count);
+    else walkRows<T, Plain>(root, depth, count);
     if (wanted & WANT_SCORES) {
       if (layout.narrowSums) sumBlock<f32>(tree, count);
       else sumBlock<f64>(tree, count);
@@ -304,8 +311,12 @@ function answerBlock<T>(count: u32, found: u32, wanted: u32): void {
   }
 }
 
+/** Below so many steps nobody looks whether all have arrived. */
+const SURE_STEPS: u32 = 8;
+
 function walkRows<T, M>(root: usize, depth: u32, count: u32): void {
   const stride = <usize>layout.stride;
+  const sure = depth > SURE_STEPS + 1 ? SURE_STEPS : depth;
   let row = <usize>layout.rows;
   let i: u32 = 0;
   for (; i + 8 <= count; i += 8) {
@@ -324,7 +335,7 @@ function walkRows<T, M>(root: usize, depth: u32, count: u32): void {
     let f = root;
     let g = root;
     let h = root;
-    for (let k: u32 = 0; k < depth; k++) {
+    for (let k: u32 = 0; k < sure; k++) {
       a = step<T, M>(a, row);
       b = step<T, M>(b, row1);
       c = step<T, M>(c, row2);
@@ -333,6 +344,34 @@ function walkRows<T, M>(root: usize, depth: u32, count: u32): void {
       f = step<T, M>(f, row5);
       g = step<T, M>(g, row6);
       h = step<T, M>(h, row7);
+    }
+    for (let k = sure; k < depth; k++) {
+      const nextA = step<T, M>(a, row);
+      const nextB = step<T, M>(b, row1);
+      const nextC = step<T, M>(c, row2);
+      const nextD = step<T, M>(d, row3);
+      const nextE = step<T, M>(e, row4);
+      const nextF = step<T, M>(f, row5);
+      const nextG = step<T, M>(g, row6);
+      const nextH = step<T, M>(h, row7);
+      const moved =
+        (a ^ nextA) |
+        (b ^ nextB) |
+        (c ^ nextC) |
+        (d ^ nextD) |
+        (e ^ nextE) |
+        (f ^ nextF) |
+        (g ^ nextG) |
+        (h ^ nextH);
+      if (!moved) break;
+      a = nextA;
+      b = nextB;
+      c = nextC;
+      d = nextD;
+      e = nextE;
+      f = nextF;
+      g = nextG;
+      h = nextH;
     }
     put(i, leafOf<T>(a));
     put(i + 1, leafOf<T>(b));

@@ -1,5 +1,12 @@
 import { ProgramError } from '../program-error.js';
-import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
+import {
+  columnText,
+  floatsOf,
+  onlyInput,
+  tableShape,
+  type Kernel,
+  type KernelArguments,
+} from './kernel.js';
 import { checkStarts } from './numbers.js';
 
 /**
@@ -9,7 +16,7 @@ import { checkStarts } from './numbers.js';
 export const categories: Record<string, Kernel> = {
   /**
    * The codes of texts `[rows]`: attribute `categories` lists them, `missing` is the code of a missing value (−1: it is no
-   * category), `unseen` = `pass` or `refuse` what is none; `owner` and `column` are for the message.
+   * category), `unseen` = `pass` or `refuse` what is none; `owner`, `column` and `names` are for the message.
    */
   'text-categories': (given) => {
     const codes = new Map(given.strings('categories').map((text, code) => [text, code]));
@@ -147,6 +154,7 @@ type Refuse = (what: string | number | Uint8Array | null, row: number, column: n
 function refusal(given: KernelArguments): Refuse | undefined {
   const owner = given.text('owner');
   const first = given.integer('column', 0, Number.MAX_SAFE_INTEGER);
+  const names = given.has('names') ? given.strings('names') : [];
   if (given.oneOf('unseen', ['pass', 'refuse']) === 'pass') return undefined;
   return (what, row, column) => {
     const shown =
@@ -157,7 +165,7 @@ function refusal(given: KernelArguments): Refuse | undefined {
           : JSON.stringify(typeof what === 'string' ? what.slice(0, 100) : what);
     throw ProgramError.input(
       '/inputs',
-      `There is ${shown} in row ${row}, column ${first + column} of what ${owner} reads: a category that the model was not trained on, which ${owner} refuses (handle_unknown="error").`,
+      `There is ${shown} in row ${row}, column ${columnText(first + column, names[column])} of what ${owner} reads: a category that the model was not trained on, which ${owner} refuses (handle_unknown="error").`,
     );
   };
 }

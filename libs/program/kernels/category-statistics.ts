@@ -1,7 +1,7 @@
 import { ProgramError } from '../program-error.js';
 import { CategoryHasher, HASHED_AT_ONCE } from './category-hash.js';
 import { CtrTable } from './ctr-table.js';
-import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
+import { floatsOf, onlyInput, type Kernel, type Value } from './kernel.js';
 
 /** Texts whose hashes are remembered, and how long they may be. */
 const MOST_REMEMBERED = 16_384;

@@ -52,6 +52,32 @@ export const columns: Record<string, Kernel> = {
     };
   },
 
+  /**
+   * Categories that are integers already, FP64 `[rows]`: NaN and −1, as YDF has it, are missing and become NaN; what is not
+   * from 0 to less than the attribute `values` is refused with INVALID_INPUT (YDF would read outside of its tables). `column`
+   * is the column's name for that message.
+   */
+  'integer-categories': (given) => {
+    const values = given.integer('values', 0, 2 ** 31);
+    const column = given.text('column');
+    return (inputs) => {
+      const { dtype, shape, data: source } = onlyInput(inputs);
+      const data = floatsOf(source, 'input of integer-categories').slice();
+      for (let row = 0; row < data.length; row++) {
+        const code = data[row] ?? NaN;
+        if (Number.isInteger(code) && code >= 0 && code < values) continue;
+        if (code !== -1 && !Number.isNaN(code)) {
+          throw ProgramError.input(
+            '/inputs',
+            `"${column}" has ${code} in row ${row}. Its categories are integers from 0 to ${values - 1}; null, NaN and -1 are missing.`,
+          );
+        }
+        data[row] = NaN;
+      }
+      return [{ dtype, shape, data }];
+    };
+  },
+
   /** One column of a matrix, as `[rows]`: attribute `column` is the index. */
   'take-column': (given) => {
     const column = given.integer('column', 0, Number.MAX_SAFE_INTEGER);

@@ -1,3 +1,5 @@
+import { DenseSums, type SumsBlock } from '../dense.js';
+import { pow64 } from '../math/logarithms.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -8,16 +10,14 @@ export const distances: Record<string, Kernel> = {
   /** The Euclidean distance to each point: `[rows, points]`. */
   'point-distances': (given) => {
     const points = pointsOf(given);
+    const distances = new SquaredDistances(points);
     return (inputs) => {
       const { source, rows } = rowsOf(given, inputs, points.width);
       const data = new Float64Array(rows * points.count);
-      for (let row = 0; row < rows; row++) {
-        for (let point = 0; point < points.count; point++) {
-          data[row * points.count + point] = Math.sqrt(
-            squared(source, row * points.width, points.data, point * points.width, points.width),
-          );
-        }
-      }
+      distances.each(source, rows, (row, squares, at) => {
+        const to = row * points.count;
+        for (let i = 0; i < points.count; i++) data[to + i] = Math.sqrt(squares[at + i] ?? NaN);
+      });
       return [{ dtype: 'FP64', shape: [rows, points.count], data }];
     };
   },
@@ -25,25 +25,20 @@ export const distances: Record<string, Kernel> = {
   /** The nearest point by Euclidean distance, the first of equals: INT32 `[rows]`. */
   'nearest-point': (given) => {
     const points = pointsOf(given);
+    const distances = new SquaredDistances(points);
     return (inputs) => {
       const { source, rows } = rowsOf(given, inputs, points.width);
       const data = new Int32Array(rows);
-      for (let row = 0; row < rows; row++) {
+      distances.each(source, rows, (row, squares, at) => {
         let least = Infinity;
         for (let point = 0; point < points.count; point++) {
-          const distance = squared(
-            source,
-            row * points.width,
-            points.data,
-            point * points.width,
-            points.width,
-          );
+          const distance = squares[at + point] ?? NaN;
           if (distance < least) {
             least = distance;
             data[row] = point;
           }
         }
-      }
+      });
       return [{ dtype: 'INT32', shape: [rows], data }];
     };
   },
@@ -62,10 +57,17 @@ export const distances: Record<string, Kernel> = {
     const sum = given.has('classes') ? sharesOf(given, points.count) : meansOf(given, points.count);
     const near = new Nearest(count);
     const weights = new Float64Array(count);
+    const distances = metric.reduced === squared ? new SquaredDistances(points) : undefined;
     return (inputs) => {
       const { source, rows } = rowsOf(given, inputs, points.width);
       const data = new Float64Array(rows * sum.outputs);
-      for (let row = 0; row < rows; row++) {
+      distances?.each(source, rows, (row, squares, at) => {
+        near.clear();
+        near.offerAll(squares, at, points.count);
+        weigh(near, weights, byDistance ? metric.whole : undefined);
+        sum.write(near.points, weights, data, row * sum.outputs);
+      });
+      for (let row = 0; row < rows && !distances; row++) {
         near.clear();
         for (let point = 0; point < points.count; point++) {
           near.offer(
@@ -93,7 +95,7 @@ export const distances: Record<string, Kernel> = {
   },
 };
 
-interface Points {
+export interface Points {
   data: Floats;
   count: number;
   width: number;
@@ -111,6 +113,52 @@ function rowsOf(given: KernelArguments, inputs: Parameters<typeof onlyInput>[0],
   const { rows, columns } = tableShape(input);
   if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
   return { source: floatsOf(input.data, 'rows'), rows };
+}
+
+/** Squared Euclidean distances, each summed from the first column to the last: in the dense kernel where the points fit it. */
+export class SquaredDistances {
+  private readonly sums: DenseSums;
+
+  constructor(private readonly points: Points) {
+    const { data, count, width } = points;
+    this.sums = new DenseSums({
+      kind: 'squares',
+      width,
+      outputs: count,
+      at: (column, point) => data[point * width + column] ?? NaN,
+    });
+  }
+
+  /** Whether the dense kernel computes them; only then `prepare` is called. */
+  get areDense(): boolean {
+    return this.sums.fits;
+  }
+
+  /**
+   * `take` is given the distances of each row: those from `at` on. They may be changed, those of a whole block by `prepare`.
+   */
+  each(
+    source: Floats,
+    rows: number,
+    take: (row: number, squares: Float64Array, at: number) => void,
+    prepare?: (squares: Float64Array, block: SumsBlock) => void,
+  ): void {
+    if (this.areDense) {
+      this.sums.run(source, rows, (squares, block) => {
+        prepare?.(squares, block);
+        const { first, count, stride } = block;
+        for (let row = 0; row < count; row++) take(first + row, squares, row * stride);
+      });
+      return;
+    }
+    const { data, count, width } = this.points;
+    const squares = new Float64Array(count);
+    for (let row = 0; row < rows; row++) {
+      for (let i = 0; i < count; i++)
+        squares[i] = squared(source, row * width, data, i * width, width);
+      take(row, squares, 0);
+    }
+  }
 }
 
 function squared(x: Floats, from: number, y: Floats, at: number, width: number): number {
@@ -133,7 +181,7 @@ function metricOf(given: KernelArguments): {
     case 'euclidean':
       return { reduced: squared, whole: Math.sqrt };
     case 'minkowski':
-      return { reduced: powers(p), whole: (x) => x ** (1 / p) };
+      return { reduced: powers(p), whole: (x) => pow64(x, 1 / p) };
     case 'manhattan':
       return { reduced: powers(1), whole: (x) => x };
     case 'chebyshev':
@@ -146,7 +194,7 @@ function powers(p: number): Distance {
     let sum = 0;
     for (let i = 0; i < width; i++) {
       const difference = Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN));
-      sum += p === 1 ? difference : difference ** p;
+      sum += p === 1 ? difference : pow64(difference, p);
     }
     return sum;
   };
@@ -172,6 +220,17 @@ class Nearest {
 
   clear(): void {
     this.distances.fill(Infinity);
+  }
+
+  /** Offers points 0, 1, … with the distances from `at` on. */
+  offerAll(distances: Float64Array, at: number, count: number): void {
+    let farthest = this.distances.at(-1) ?? 0;
+    for (let point = 0; point < count; point++) {
+      const distance = distances[at + point] ?? NaN;
+      if (!(distance < farthest)) continue;
+      this.offer(distance, point);
+      farthest = this.distances.at(-1) ?? 0;
+    }
   }
 
   offer(distance: number, point: number): void {

@@ -1,3 +1,6 @@
+import { expm1 } from '../math/hyperbolic.js';
+import { log1p64, log64, pow64 } from '../math/logarithms.js';
+import { exp64 } from './exp64.js';
 import { interpolate } from './interpolate.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
@@ -91,14 +94,14 @@ export const distributions: Record<string, Kernel> = {
 
 function yeoJohnson(x: number, lambda: number): number {
   if (x >= 0) {
-    return Math.abs(lambda) < Number.EPSILON ? Math.log1p(x) : ((x + 1) ** lambda - 1) / lambda;
+    return Math.abs(lambda) < Number.EPSILON ? log1p64(x) : (pow64(x + 1, lambda) - 1) / lambda;
   }
-  if (Math.abs(lambda - 2) <= Number.EPSILON) return -Math.log1p(-x);
-  return -((1 - x) ** (2 - lambda) - 1) / (2 - lambda);
+  if (Math.abs(lambda - 2) <= Number.EPSILON) return -log1p64(-x);
+  return -(pow64(1 - x, 2 - lambda) - 1) / (2 - lambda);
 }
 
 function boxCox(x: number, lambda: number): number {
-  return lambda === 0 ? Math.log(x) : Math.expm1(lambda * Math.log(x)) / lambda;
+  return lambda === 0 ? log64(x) : expm1(lambda * log64(x)) / lambda;
 }
 
 /** Of Cephes' `ndtri` (Moshier), for probabilities from e^−32 to 1 − e^−32; highest power first. */
@@ -123,7 +126,7 @@ const TAIL = {
     2.504649462083094, -0.14218292285478779, -0.03808064076915783, -0.0009332594808954574,
   ],
 };
-const EDGE = Math.exp(-2);
+const EDGE = exp64(-2);
 
 /** The number that a standard normal one is below with probability `p`. */
 function normalQuantile(p: number): number {
@@ -137,9 +140,9 @@ function normalQuantile(p: number): number {
     const ratio = polynomial(square, CENTRE.over) / polynomial(square, CENTRE.under);
     return (centred + centred * (square * ratio)) * Math.sqrt(2 * Math.PI);
   }
-  const x = Math.sqrt(-2 * Math.log(y));
+  const x = Math.sqrt(-2 * log64(y));
   const z = 1 / x;
-  const tail = x - Math.log(x) / x - (z * polynomial(z, TAIL.over)) / polynomial(z, TAIL.under);
+  const tail = x - log64(x) / x - (z * polynomial(z, TAIL.over)) / polynomial(z, TAIL.under);
   return upper ? tail : -tail;
 }
 

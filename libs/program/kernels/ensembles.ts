@@ -1,3 +1,5 @@
+import { log64 } from '../math/logarithms.js';
+import { exp64 } from './exp64.js';
 import { interpolate } from './interpolate.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 import { checkStarts } from './numbers.js';
@@ -84,8 +86,8 @@ export const ensembles: Record<string, Kernel> = {
       let most = -Infinity;
       for (let i = start; i < start + columns; i++) most = Math.max(most, data[i] ?? NaN);
       let sum = 0;
-      for (let i = start; i < start + columns; i++) sum += Math.exp((data[i] ?? NaN) - most);
-      const logSum = Math.log(sum) + most;
+      for (let i = start; i < start + columns; i++) sum += exp64((data[i] ?? NaN) - most);
+      const logSum = log64(sum) + most;
       for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? NaN) - logSum;
     }
     return [{ dtype: 'FP64', shape: input.shape, data }];
@@ -210,7 +212,7 @@ export const ensembles: Record<string, Kernel> = {
       const start = row * columns;
       let sum = 0;
       for (let i = start; i < start + columns; i++) {
-        data[i] = Math.log(Math.max(data[i] ?? NaN, Number.EPSILON));
+        data[i] = log64(Math.max(data[i] ?? NaN, Number.EPSILON));
         sum += data[i] ?? NaN;
       }
       for (let i = start; i < start + columns; i++) {

@@ -1,10 +1,11 @@
+import { rootsOfTwo } from './exp64.js';
 import { powerOfTwo } from './power-of-two.js';
 
 /** Parts of 2 in the table below. */
 const PARTS = 32;
 
 /** 2^(i / 32), nearest float64. */
-const POWERS = Float64Array.from({ length: PARTS }, (_, i) => 2 ** (i / PARTS));
+const { powers: POWERS } = rootsOfTwo(PARTS);
 
 /** Added and taken off again, it rounds a float64 to an integer, ties to even. */
 const ROUNDER = 1.5 * 2 ** 52;
@@ -20,7 +21,7 @@ const LINEAR = 0.6931471806916203 / PARTS;
  */
 export function exp32(x: number): number {
   // Outside, the answer is 0, Infinity or NaN, and the sums below would not be exact.
-  if (!(Math.abs(x) < 200)) return Math.exp(x);
+  if (!(Math.abs(x) < 200)) return x > 0 ? Infinity : x < 0 ? 0 : NaN;
   const scaled = x * (Math.LOG2E * PARTS);
   const steps = scaled + ROUNDER - ROUNDER;
   const r = scaled - steps;

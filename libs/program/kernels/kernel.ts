@@ -5,7 +5,19 @@ import type { DType, Tensor, TensorData } from '../tensor.js';
 import type { WeightsReader } from '../weights.js';
 
 /** A tensor inside the graph: what it is called is the graph's affair. */
-export type Value = Omit<Tensor, 'name'>;
+export type Value = Omit<Tensor, 'name'> & {
+  /**
+   * A table FP64 or FP32 `[rows, columns]` of which `data` has only some numbers; all others are 0. Kernels without a form for
+   * such (see sparse.ts) are never given one.
+   */
+  sparse?: SparsePlaces;
+};
+
+/** The numbers of row r are those from `starts`[r] to `starts`[r + 1], each in its column of `columns`, ascending. */
+export interface SparsePlaces {
+  starts: Int32Array;
+  columns: Int32Array;
+}
 
 /** What a prepared kernel does with each request. It never changes its inputs. */
 export type RunKernel = (inputs: Value[]) => Value[];
@@ -75,6 +87,12 @@ export class KernelArguments {
       : this.fail(`attribute ${name} must be a list of strings`);
   }
 
+  /** A list of strings, or of numbers. */
+  labels(name: string): string[] | number[] {
+    const [first] = Array.isArray(this.node.attributes?.[name]) ? this.node.attributes[name] : [];
+    return typeof first === 'number' ? this.numbers(name) : this.strings(name);
+  }
+
   numbers(name: string): number[] {
     const value = this.node.attributes?.[name];
     const numbers = Array.isArray(value)
@@ -134,4 +152,9 @@ export function tableShape({ shape }: Value): { rows: number; columns: number } 
     throw new ProgramError('INVALID_PROGRAM', `a kernel for tables was given rank ${shape.length}`);
   }
   return { rows, columns };
+}
+
+/** How a message speaks of a column that an estimator reads: by its place there, and as the request calls it. */
+export function columnText(column: number, name: string | undefined): string {
+  return name === undefined ? String(column) : `${column} ("${name.slice(0, 100)}")`;
 }

@@ -1,19 +1,30 @@
 import { boosters } from './boosters.js';
+import { catboostLinks } from './catboost-links.js';
 import { categories } from './categories.js';
 import { categoryStatistics } from './category-statistics.js';
 import { columns } from './columns.js';
+import { covariances } from './covariances.js';
 import { distances } from './distances.js';
 import { distributions } from './distributions.js';
 import { ensembles } from './ensembles.js';
+import { imputers } from './imputers.js';
+import { featureMaps } from './feature-maps.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
 import { links } from './links.js';
+import { mixtures } from './mixtures.js';
+import { neighbours } from './neighbours.js';
 import { numbers } from './numbers.js';
+import { onnxMl } from './onnx-ml.js';
+import { records } from './records.js';
 import { shapes } from './shapes.js';
+import { splines } from './splines.js';
 import { supportVectors } from './support-vectors.js';
 import { tables } from './tables.js';
 import { texts } from './texts.js';
+import { treeliteOutputs } from './treelite-outputs.js';
+import { topics } from './topics.js';
 import { trees } from './trees.js';
 
 const families: Record<string, Kernel>[] = [
@@ -29,10 +40,21 @@ const families: Record<string, Kernel>[] = [
   distances,
   distributions,
   texts,
+  records,
+  imputers,
   supportVectors,
   likelihoods,
   trees,
   boosters,
+  onnxMl,
+  catboostLinks,
+  treeliteOutputs,
+  covariances,
+  featureMaps,
+  mixtures,
+  neighbours,
+  splines,
+  topics,
 ];
 
 /**

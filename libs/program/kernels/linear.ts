@@ -1,4 +1,8 @@
+import { DenseSums, denseSums } from '../dense.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+
+/** Products of a request from which on the dense kernel is worth the way of the rows into its memory. */
+const DENSE_WORK = 256;
 
 /** Sums and products. Sums run in the order of the columns, each rounded to the dtype of the input. */
 export const linear: Record<string, Kernel> = {
@@ -12,12 +16,24 @@ export const linear: Record<string, Kernel> = {
     const skip = given.has('missing') && given.oneOf('missing', ['skip']) === 'skip';
     const [width = 0, outputs = 0] = coefficients.shape;
     if (intercept.length !== outputs) given.fail('intercept and coefficients differ in outputs');
+    const dense = new DenseSums({
+      kind: 'affine',
+      width,
+      outputs,
+      at: (column, output) => coefficients.data[column * outputs + output] ?? NaN,
+      start: intercept,
+    });
+    const isDense = !skip && outputs > 0 && width > 0 && dense.fits;
     return (inputs) => {
       const input = onlyInput(inputs);
       const { rows, columns } = tableShape(input);
       if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
       const source = floatsOf(input.data, 'input of affine');
       const narrow = source instanceof Float32Array;
+      const shape = outputs === 1 ? [rows] : [rows, outputs];
+      if (isDense && !narrow && rows * width * outputs >= DENSE_WORK) {
+        return [{ dtype: 'FP64', shape, data: denseSums(dense, outputs, source, rows) }];
+      }
       const data = narrow ? new Float32Array(rows * outputs) : new Float64Array(rows * outputs);
       const add = narrow || skip ? addProducts : addWideProducts;
       for (let row = 0; row < rows; row++) {
@@ -26,7 +42,7 @@ export const linear: Record<string, Kernel> = {
         }
         add(source, row * width, width, coefficients.data, data, row * outputs, outputs, skip);
       }
-      return [{ dtype: input.dtype, shape: outputs === 1 ? [rows] : [rows, outputs], data }];
+      return [{ dtype: input.dtype, shape, data }];
     };
   },
 

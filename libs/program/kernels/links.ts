@@ -1,3 +1,5 @@
+import { log1pOfC } from '../math/log1p-of-c.js';
+import { exp2Narrow, exp2Wide } from './exp2.js';
 import { exp32 } from './exp32.js';
 import { exp64 } from './exp64.js';
 import { fmathExp } from './fmath-exp.js';
@@ -49,11 +51,20 @@ export const links: Record<string, Kernel> = {
     };
   },
 
+  /** 2^(−x / d), attribute `divisor` = d: the score of isolation forests. Where d is 0, so is the answer. */
+  'negative-exp2': (given) => {
+    const divisor = given.number('divisor');
+    return each(
+      (x) => (divisor === 0 ? 0 : exp2Wide(-x / divisor)),
+      (x) => (divisor === 0 ? 0 : exp2Narrow(Math.fround(-x / divisor))),
+    );
+  },
+
   /** log(1 + e^x), as LightGBM's cross_entropy_lambda has it. */
   'log1p-exp': () =>
     each(
-      (x) => Math.log1p(exp64(x)),
-      (x) => Math.log1p(exp32(x)),
+      (x) => log1pOfC(exp64(x)),
+      (x) => log1pOfC(exp32(x)),
     ),
 
   /** x², with the sign of x: undoes a signed square root. */

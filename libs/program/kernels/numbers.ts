@@ -1,37 +1,44 @@
+import { tangents } from '../dense.js';
+import { cbrt } from '../math/cbrt.js';
+import { acos, asin, atan, cos, sin, tan } from '../math/circular.js';
+import { acosh, asinh, atanh, cosh, expm1, sinh } from '../math/hyperbolic.js';
+import { log10, log1p64, log2, log64, pow64 } from '../math/logarithms.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 /** Functions of single numbers FP64, by the names of numpy's. */
 const FUNCTIONS: Record<string, (x: number) => number> = {
-  log: Math.log,
-  log1p: Math.log1p,
-  log2: Math.log2,
-  log10: Math.log10,
-  exp2: (x) => 2 ** x,
-  expm1: Math.expm1,
+  log: log64,
+  log1p: log1p64,
+  log2,
+  log10,
+  exp2: (x) => pow64(2, x),
+  expm1,
   sqrt: Math.sqrt,
-  cbrt: Math.cbrt,
+  cbrt,
   square: (x) => x * x,
   abs: Math.abs,
   negate: (x) => -x,
   reciprocal: (x) => 1 / x,
-  sin: Math.sin,
-  cos: Math.cos,
-  tan: Math.tan,
-  asin: Math.asin,
-  acos: Math.acos,
-  atan: Math.atan,
-  sinh: Math.sinh,
-  cosh: Math.cosh,
-  tanh: Math.tanh,
-  asinh: Math.asinh,
-  acosh: Math.acosh,
-  atanh: Math.atanh,
+  sin,
+  cos,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  asinh,
+  acosh,
+  atanh,
   floor: Math.floor,
   ceil: Math.ceil,
   trunc: Math.trunc,
   'round-even': roundEven,
   sign: Math.sign,
-  relu: (x) => (x > 0 || x !== x ? x : 0),
+  'is-finite': (x) => Number(Number.isFinite(x)),
+  'is-infinite': (x) => Number(x === Infinity || x === -Infinity),
+  'to-radians': (x) => x * (Math.PI / 180),
+  'to-degrees': (x) => x * (180 / Math.PI),
 };
 
 /** Kernels that treat each number, or each column, alike. All take and answer FP64 of the same shape. */
@@ -47,6 +54,25 @@ export const numbers: Record<string, Kernel> = {
       },
     ]),
   ),
+
+  /** The larger of x and 0; NaN stays. */
+  relu: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of relu'));
+    for (let i = 0; i < data.length; i++) {
+      // A number above 0 or NaN: without a jump that half of all numbers take.
+      data[i] = Math.max(data[i] ?? NaN, 0);
+    }
+    return [{ dtype: 'FP64', shape, data }];
+  },
+
+  /** The hyperbolic tangent, within three units of the last place. */
+  tanh: () => (inputs) => {
+    const { shape, data: source } = onlyInput(inputs);
+    const data = new Float64Array(floatsOf(source, 'input of tanh'));
+    tangents(data);
+    return [{ dtype: 'FP64', shape, data }];
+  },
 
   /**
    * `((x − subtract) / divide) · multiply + add`, then at least `low` and at most `high`: each step where its weight FP64

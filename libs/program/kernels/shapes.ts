@@ -80,4 +80,15 @@ export const shapes: Record<string, Kernel> = {
     }
     return [{ dtype: input.dtype, shape: [source.length, 2], data }];
   },
+
+  /** The weight `values` FP64 `[n]` for each row of whatever value: `[rows, n]`. */
+  'constant-rows': (given) => {
+    const values = given.floats('values', 1).data;
+    return (inputs) => {
+      const [rows = 0] = onlyInput(inputs).shape;
+      const data = new Float64Array(rows * values.length);
+      for (let row = 0; row < rows; row++) data.set(values, row * values.length);
+      return [{ dtype: 'FP64', shape: [rows, values.length], data }];
+    };
+  },
 };

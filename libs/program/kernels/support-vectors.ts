@@ -1,3 +1,7 @@
+import { exponentials } from '../dense.js';
+import { tanh } from '../math/hyperbolic.js';
+import { SquaredDistances } from './distances.js';
+import { exp64 } from './exp64.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -26,13 +30,27 @@ export const supportVectors: Record<string, Kernel> = {
     const evaluate = kernelOf(given);
     const starts = [0];
     for (const count of counts) starts.push((starts.at(-1) ?? 0) + count);
-    const sum = (values: Floats, row: number, k: number): number => {
+    const sum = (values: Floats, at: number, row: number, k: number): number => {
       let result = 0;
-      for (let v = starts[k] ?? 0; v < (starts[k + 1] ?? 0); v++) {
-        result += (dual[row * vectors + v] ?? NaN) * (values[v] ?? NaN);
+      const end = starts[k + 1] ?? 0;
+      for (let v = starts[k] ?? 0; v < end; v++) {
+        result += (dual[row * vectors + v] ?? NaN) * (values[at + v] ?? NaN);
       }
       return result;
     };
+    const score = (data: Float64Array, to: number, values: Floats, at: number): void => {
+      if (classes === 1) data[to] = sum(values, at, 0, 0) + (intercept[0] ?? NaN);
+      for (let i = 0, pair = 0; i < classes; i++) {
+        for (let j = i + 1; j < classes; j++, pair++) {
+          data[to + pair] =
+            sum(values, at, j - 1, i) + sum(values, at, i, j) + (intercept[pair] ?? NaN);
+        }
+      }
+    };
+    const isRbf = given.text('kernel') === 'rbf' && given.number('gamma') >= 0 && width > 0;
+    const points = { data: support, count: vectors, width };
+    const squares = isRbf && vectors > 0 ? new SquaredDistances(points) : undefined;
+    const distances = squares?.areDense ? squares : undefined;
     const values = new Float64Array(vectors);
     return (inputs) => {
       const input = onlyInput(inputs);
@@ -40,15 +58,16 @@ export const supportVectors: Record<string, Kernel> = {
       if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
       const source = floatsOf(input.data, 'rows');
       const data = new Float64Array(rows * pairs);
-      for (let row = 0, at = 0; row < rows; row++) {
+      distances?.each(
+        source,
+        rows,
+        (row, powers, at) => score(data, row * pairs, powers, at),
+        (squares, block) => exponentials(squares, block, -given.number('gamma')),
+      );
+      for (let row = 0; row < rows && !distances; row++) {
         for (let v = 0; v < vectors; v++)
           values[v] = evaluate(source, row * width, support, v * width, width);
-        if (classes === 1) data[at++] = sum(values, 0, 0) + (intercept[0] ?? NaN);
-        for (let i = 0, pair = 0; i < classes; i++) {
-          for (let j = i + 1; j < classes; j++, pair++) {
-            data[at++] = sum(values, j - 1, i) + sum(values, i, j) + (intercept[pair] ?? NaN);
-          }
-        }
+        score(data, row * pairs, values, 0);
       }
       return [{ dtype: 'FP64', shape: pairs === 1 ? [rows] : [rows, pairs], data }];
     };
@@ -124,12 +143,12 @@ function kernelOf(given: KernelArguments): Evaluate {
         const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
         sum += difference * difference;
       }
-      return Math.exp(-gamma * sum);
+      return exp64(-gamma * sum);
     };
   }
   const coef0 = given.number('coef0');
   if (name === 'sigmoid') {
-    return (x, from, y, at, width) => Math.tanh(gamma * dot(x, from, y, at, width) + coef0);
+    return (x, from, y, at, width) => tanh(gamma * dot(x, from, y, at, width) + coef0);
   }
   const degree = given.integer('degree', 0, 1000);
   return (x, from, y, at, width) => power(gamma * dot(x, from, y, at, width) + coef0, degree);
@@ -155,7 +174,7 @@ function power(base: number, times: number): number {
 const LEAST_PROBABILITY = 1e-7;
 
 function platt(x: number): number {
-  const p = x >= 0 ? Math.exp(-x) / (1 + Math.exp(-x)) : 1 / (1 + Math.exp(x));
+  const p = x >= 0 ? exp64(-x) / (1 + exp64(-x)) : 1 / (1 + exp64(x));
   return Math.min(Math.max(p, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY);
 }
 

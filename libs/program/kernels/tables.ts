@@ -1,6 +1,6 @@
 import { newData } from '../dtype.js';
 import { ProgramError } from '../program-error.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { columnText, floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
 /** The largest float32 as a float64, and the limit beyond which rounding to float32 gives infinity. */
 const INFINITE32 = 2 ** 128 - 2 ** 103;
@@ -79,6 +79,7 @@ export const tables: Record<string, Kernel> = {
     const pass = given.oneOf('missing', ['refuse', 'pass']) === 'pass';
     const limit = given.oneOf('dtype', ['FP32', 'FP64']) === 'FP32' ? INFINITE32 : Infinity;
     const owner = given.text('owner');
+    const names = given.has('names') ? given.strings('names') : [];
     return (inputs) => {
       const input = onlyInput(inputs);
       const data = floatsOf(input.data, 'input of check-finite');
@@ -87,7 +88,8 @@ export const tables: Record<string, Kernel> = {
         if (x < limit && x > -limit) continue;
         if (pass && x !== x) continue;
         const { columns } = tableShape(input);
-        throw notFinite(x, owner, Math.floor(i / columns), i % columns);
+        const column = columnText(i % columns, names[i % columns]);
+        throw notFinite(x, owner, Math.floor(i / columns), column);
       }
       return [input];
     };
@@ -227,7 +229,7 @@ export const tables: Record<string, Kernel> = {
   },
 };
 
-function notFinite(x: number, owner: string, row: number, column: number): ProgramError {
+function notFinite(x: number, owner: string, row: number, column: string): ProgramError {
   const what = Number.isNaN(x)
     ? 'a missing value (null or NaN)'
     : Number.isFinite(x)

@@ -1,24 +1,24 @@
+import { log64 } from '../math/logarithms.js';
 import { ProgramError } from '../program-error.js';
+import { hashedColumn, murmur3 } from './feature-hash.js';
 import { floatsOf, onlyInput, type Kernel, type KernelArguments } from './kernel.js';
+import { SparseRows } from './sparse.js';
+import { SPACE, tokenPattern } from './token-pattern.js';
 
-/** What Python's `\w` matches: letters, numbers and the underscore. */
+/** Words of one or more, and of two or more characters. */
 const WORDS = [/[\p{L}\p{N}_]+/gu, /[\p{L}\p{N}_]{2,}/gu] as const;
-/** What Python's `\s` matches; JavaScript's is another set. */
-const SPACE =
-  '[\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
-const SPACES = new RegExp(`${SPACE}+`, 'gu');
-const SEVERAL_SPACES = new RegExp(`${SPACE}{2,}`, 'gu');
-/** Numbers in one answer: more would be a matter of gigabytes. */
-const MOST_CELLS = 2 ** 27;
+const SPACES = new RegExp(`[${SPACE}]+`, 'gu');
+const SEVERAL_SPACES = new RegExp(`[${SPACE}]{2,}`, 'gu');
 
 /** Texts to numbers (sklearn/feature_extraction/text.py and _hashing_fast.pyx, 0.22 to 1.8). */
 export const texts: Record<string, Kernel> = {
   /**
    * How often each term of the attribute `vocabulary` (by column) comes in each text of BYTES `[rows]`; with the attribute
    * `hashed` = columns, terms go to the column that their MurmurHash3 says, with its sign where `signed`. Terms: attribute
-   * `analyzer` (word, char, char_wb), `least` and `most` words or characters a term, `shortest` word (1 or 2 characters),
+   * `analyzer` (word, char, char_wb), `least` and `most` words or characters a term, `shortest` word (1 or 2 characters) or the
+   * `pattern` of words (see token-pattern.ts),
    * `lowercase`, `accents` (keep, unicode, ascii), `stop` (words left out), `binary` (1 for any number). FP64
-   * `[rows, columns]`. A missing text is refused with INVALID_INPUT.
+   * `[rows, columns]`, sparse. A missing text is refused with INVALID_INPUT.
    */
   'count-terms': (given) => {
     const terms = termsOf(given);
@@ -31,21 +31,20 @@ export const texts: Record<string, Kernel> = {
     return (inputs) => {
       const { data: documents } = onlyInput(inputs);
       if (!Array.isArray(documents)) return given.fail('takes BYTES');
-      const { length: rows } = documents;
-      if (rows * width > MOST_CELLS) throw tooMany(rows, width);
-      const data = new Float64Array(rows * width);
-      for (let row = 0; row < rows; row++) {
-        const start = row * width;
-        for (const term of terms(textOf(documents[row], row))) {
+      const rows = new SparseRows(width);
+      const counts = new Map<number, number>();
+      for (const [row, document] of documents.entries()) {
+        counts.clear();
+        for (const term of terms(textOf(document, row))) {
           const hash = hashed ? murmur3(term) : 0;
-          const column = hashed ? columnOf(hash, hashed) : columns.get(term);
+          const column = hashed ? hashedColumn(hash, hashed) : columns.get(term);
           if (column === undefined) continue;
-          const at = start + column;
-          data[at] = (data[at] ?? 0) + (signed && hash < 0 ? -1 : 1);
+          const one = signed && hash < 0 ? -1 : 1;
+          counts.set(column, binary ? 1 : (counts.get(column) ?? 0) + one);
         }
-        if (binary) for (let i = start; i < start + width; i++) data[i] = data[i] === 0 ? 0 : 1;
+        rows.add(counts);
       }
-      return [{ dtype: 'FP64', shape: [rows, width], data }];
+      return [rows.value()];
     };
   },
 
@@ -53,7 +52,7 @@ export const texts: Record<string, Kernel> = {
   sublinear: () => (inputs) => {
     const { shape, data: source } = onlyInput(inputs);
     const data = new Float64Array(floatsOf(source, 'input of sublinear'));
-    for (let i = 0; i < data.length; i++) if (data[i] !== 0) data[i] = Math.log(data[i] ?? NaN) + 1;
+    for (let i = 0; i < data.length; i++) if (data[i] !== 0) data[i] = log64(data[i] ?? NaN) + 1;
     return [{ dtype: 'FP64', shape, data }];
   },
 };
@@ -66,18 +65,13 @@ function textOf(document: string | Uint8Array | null | undefined, row: number): 
   );
 }
 
-function tooMany(rows: number, width: number): ProgramError {
-  return ProgramError.input(
-    '/inputs',
-    `${rows} texts of ${width} terms need more than ${MOST_CELLS} numbers at once. Send fewer rows at once.`,
-  );
-}
-
 function termsOf(given: KernelArguments): (text: string) => Iterable<string> {
   const analyzer = given.oneOf('analyzer', ['word', 'char', 'char_wb']);
   const least = given.integer('least', 1, 1000);
   const most = given.integer('most', least, 1000);
-  const pattern = WORDS[given.integer('shortest', 1, 2) - 1] ?? WORDS[1];
+  const pattern = given.has('pattern')
+    ? (tokenPattern(given.text('pattern')) ?? given.fail('pattern'))
+    : (WORDS[given.integer('shortest', 1, 2) - 1] ?? WORDS[1]);
   const lower = given.flag('lowercase');
   const accents = given.oneOf('accents', ['keep', 'unicode', 'ascii']);
   const stop = new Set(given.strings('stop'));
@@ -125,38 +119,4 @@ function* withinWords(text: string, least: number, most: number): Iterable<strin
       yield* slices(characters, size, size);
     }
   }
-}
-
-function columnOf(hash: number, width: number): number {
-  return hash === -(2 ** 31) ? (2 ** 31 - 1 - (width - 1)) % width : Math.abs(hash) % width;
-}
-
-const encoder = new TextEncoder();
-
-/** MurmurHash3 x86 32 bit with seed 0, of the UTF-8 of a text, signed (Appleby, public domain). */
-function murmur3(text: string): number {
-  const bytes = encoder.encode(text);
-  const { imul } = Math;
-  let hash = 0;
-  const mix = (word: number): number => {
-    const multiplied = imul(word, 0xcc9e2d51);
-    return imul((multiplied << 15) | (multiplied >>> 17), 0x1b873593);
-  };
-  const whole = bytes.length & ~3;
-  for (let i = 0; i < whole; i += 4) {
-    const word =
-      (bytes[i] ?? 0) |
-      ((bytes[i + 1] ?? 0) << 8) |
-      ((bytes[i + 2] ?? 0) << 16) |
-      ((bytes[i + 3] ?? 0) << 24);
-    hash ^= mix(word);
-    hash = (imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
-  }
-  let rest = 0;
-  for (let i = bytes.length - 1; i >= whole; i--) rest = (rest << 8) | (bytes[i] ?? 0);
-  if (bytes.length > whole) hash ^= mix(rest);
-  hash ^= bytes.length;
-  hash = imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) | 0;
 }

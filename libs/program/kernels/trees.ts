@@ -1,6 +1,7 @@
 import { ProgramError } from '../program-error.js';
 import type { Kernel, Value } from './kernel.js';
-import { floatsOf, tableShape } from './kernel.js';
+import { floatsOf, onlyInput, tableShape } from './kernel.js';
+import { checkStarts } from './numbers.js';
 
 /** Kernels beside the forest. */
 export const trees: Record<string, Kernel> = {
@@ -63,6 +64,70 @@ export const trees: Record<string, Kernel> = {
         }
       }
       return [{ dtype: 'FP64', shape: columns === 1 ? [rows] : [rows, columns], data }];
+    };
+  },
+
+  /**
+   * Adds to FP64 `[rows]` or `[rows, columns]` the numbers of the leaves INT32 `[rows, trees]` that were reached, tree after
+   * tree: weights `starts` INT32 `[trees + 1]` where the nodes of each tree begin in `values` FP64, `columns` INT32 `[trees]`
+   * what a tree adds to (sklearn/ensemble/_gradient_boosting.pyx).
+   */
+  'add-leaves': (given) => {
+    const starts = given.int32('starts');
+    const treeColumns = given.int32('columns');
+    const values = given.floats('values', 1).data;
+    checkStarts(given, starts, values.length);
+    const { length: trees } = treeColumns;
+    if (starts.length !== trees + 1) given.fail('starts');
+    return (inputs) => {
+      const [first, reached] = pair(inputs);
+      const { rows, columns } = tableShape(first);
+      const { data: leaf } = reached;
+      if (!(leaf instanceof Int32Array) || leaf.length !== rows * trees) {
+        return given.fail('takes leaves INT32');
+      }
+      if (treeColumns.some((column) => column < 0 || column >= columns)) given.fail('columns');
+      const data = new Float64Array(floatsOf(first.data, 'sums'));
+      for (let row = 0; row < rows; row++) {
+        for (let tree = 0; tree < trees; tree++) {
+          const at = row * columns + (treeColumns[tree] ?? 0);
+          const node = (starts[tree] ?? 0) + (leaf[row * trees + tree] ?? 0);
+          data[at] = (data[at] ?? 0) + (values[node] ?? NaN);
+        }
+      }
+      return [{ dtype: 'FP64', shape: first.shape, data }];
+    };
+  },
+
+  /**
+   * Probabilities FP64 `[rows, classes]`, clipped by the attribute `epsilon`, as raw scores: attribute `link` = `logit` or
+   * `half-logit` of the second class, `[rows]`; `log` of all, or `centred-log`, of each over their geometric mean
+   * (sklearn/ensemble/_gb.py and sklearn/_loss/link.py).
+   */
+  'raw-shares': (given) => {
+    const link = given.oneOf('link', ['logit', 'half-logit', 'log', 'centred-log']);
+    const epsilon = given.number('epsilon');
+    const clip = (p: number) => Math.min(Math.max(p, epsilon), 1 - epsilon);
+    return (inputs) => {
+      const input = onlyInput(inputs);
+      const { rows, columns } = tableShape(input);
+      const source = floatsOf(input.data, 'input of raw-shares');
+      if (link === 'logit' || link === 'half-logit') {
+        const data = new Float64Array(rows);
+        for (let row = 0; row < rows; row++) {
+          const p = clip(source[row * columns + 1] ?? NaN);
+          data[row] = (link === 'logit' ? 1 : 0.5) * Math.log(p / (1 - p));
+        }
+        return [{ dtype: 'FP64', shape: [rows], data }];
+      }
+      const data = Float64Array.from(source, clip);
+      for (let row = 0; row < rows; row++) {
+        const own = data.subarray(row * columns, (row + 1) * columns);
+        const logs = own.reduce((sum, p) => sum + Math.log(p), 0);
+        const mean = link === 'log' ? 1 : Math.exp(logs / columns);
+        for (let k = 0; k < columns; k++) own[k] = Math.log((own[k] ?? NaN) / mean);
+      }
+      return [{ dtype: 'FP64', shape: [rows, columns], data }];
     };
   },
 };

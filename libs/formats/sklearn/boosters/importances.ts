@@ -4,8 +4,8 @@ import type { Fitted } from '../fitted.js';
 import { modelOf } from './lightgbm-models.js';
 
 /**
- * `feature_importances_` of an estimator of XGBoost, LightGBM or CatBoost, up to a common factor; undefined where it is of
- * another library.
+ * `feature_importances_` of an estimator of XGBoost (shares of their sum), LightGBM (counts) or CatBoost (percentages);
+ * undefined where it is of another library.
  */
 export function boosterImportances(fitted: Fitted): Float64Array | undefined {
   const [library = ''] = fitted.module.split('.');
@@ -54,7 +54,15 @@ const IMPORTANCES: Record<string, (fitted: Fitted) => Float64Array> = {
         gains[feature] = (gains[feature] ?? 0) + (changes[node] ?? NaN);
       }
     }
-    if (kind === 'weight') return counts;
-    return kind === 'total_gain' ? gains : gains.map((gain, i) => gain / (counts[i] || 1));
+    if (kind === 'weight') return shares(counts);
+    if (kind === 'total_gain') return shares(gains);
+    return shares(gains.map((gain, i) => gain / (counts[i] || 1)));
   },
 };
+
+/** In float32, as XGBoost's estimators compute them. */
+function shares(numbers: Float64Array): Float64Array {
+  const single = Float32Array.from(numbers);
+  const sum = single.reduce((total, x) => Math.fround(total + x), 0);
+  return Float64Array.from(sum === 0 ? single : single.map((x) => x / sum));
+}

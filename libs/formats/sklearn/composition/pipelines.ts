@@ -28,6 +28,7 @@ export const pipelines: Record<string, CompileEstimator> = {
       return [{ part: graph.compile(fitted.inner(value, name)), weight }];
     });
     return {
+      changesWidth: true,
       ...inputOf(
         parts.map(({ part }) => part),
         fitted,
@@ -70,7 +71,9 @@ function namedSteps(fitted: Fitted, attribute: string) {
 function inputOf(steps: Estimator[], fitted: Fitted): Partial<Estimator> {
   if (steps[0]?.readsTexts) return { readsTexts: true };
   const own = featuresOf(fitted);
-  const features = own.features ?? steps.find((step) => step.features !== undefined)?.features;
+  // Columns go through steps that do not know how many there are, but not through those that make others of them.
+  const known = steps.find((step) => step.features !== undefined || step.changesWidth);
+  const features = own.features ?? known?.features;
   const names = own.names ?? steps[0]?.names;
   return { ...(features !== undefined && { features }), ...(names && { names }) };
 }
@@ -93,11 +96,12 @@ function transformed(step: Estimator, input: Table, fitted: Fitted): Table {
 /** All that an estimator can do, with something done to the table first. */
 export function behind(last: Estimator, before: (input: Table) => Table): Estimator {
   const { transform, predict, predictIndex, predictProba, predictProbas } = last;
-  const { decisionFunction, scoreSamples, classes, also, single } = last;
+  const { decisionFunction, scoreSamples, classes, probabilities, also, single } = last;
   return {
     ...(single && { single }),
     ...(also && { also: (input: Table) => also(before(input)) }),
     ...(classes && { classes }),
+    ...(probabilities !== undefined && { probabilities }),
     ...(transform && { transform: (input: Table) => transform(before(input)) }),
     ...(predict && { predict: (input: Table) => predict(before(input)) }),
     ...(predictIndex && { predictIndex: (input: Table) => predictIndex(before(input)) }),

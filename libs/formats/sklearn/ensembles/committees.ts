@@ -148,12 +148,31 @@ export const committees: Record<string, CompileEstimator> = {
       const attributes = { weights: weights ?? members.map(() => 1), classes: count };
       return graph.largest(graph.kernel('votes', indices, { attributes }));
     };
+    const votes = isSoft
+      ? fitted.flagOr('flatten_transform', true) &&
+        ((input: Table) =>
+          graph.join(
+            members.map((member) =>
+              graph.table(called(member, 'predictProba', fitted)(input), count),
+            ),
+          ))
+      : (input: Table) =>
+          graph.join(
+            members.map((member) => {
+              const index = indexOf(graph, member, count, input, fitted);
+              return graph.table(
+                graph.kernel('cast', [index], { attributes: { dtype: 'FP64' } }),
+                1,
+              );
+            }),
+          );
     return {
       ...inputOf(fitted, members),
       classes,
       predictIndex,
       predict: (input) => graph.predictLabels(classes, predictIndex(input)),
       ...(isSoft && { predictProba }),
+      ...(votes && { transform: votes }),
     };
   },
 
@@ -168,6 +187,10 @@ export const committees: Record<string, CompileEstimator> = {
           graph.kernel('combine', parts, { attributes: average(weights, parts.length) }),
         );
       },
+      transform: (input) =>
+        graph.join(
+          members.map((member) => graph.table(called(member, 'predict', fitted)(input).value, 1)),
+        ),
     };
   },
 };

@@ -3,12 +3,15 @@ import { numbersAnswer } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
+import { indicators } from '../indicators.js';
+import { labelsOf } from '../labels.js';
 import { numbersTable, type Table } from '../table.js';
 import { called, inputOf, membersOf, once } from './committees.js';
 
 /** Estimators on the answers of others (sklearn/ensemble/_stacking.py, sklearn/calibration.py, sklearn/multiclass.py). */
 export const stacks: Record<string, CompileEstimator> = {
   StackingClassifier: (fitted, graph) => {
+    if (severalOutputs(fitted)) return stackedLabels(fitted, graph);
     const classes = fitted.labels('classes_');
     const { common, final, stacked } = stackOf(fitted, graph);
     const { predictProba, decisionFunction } = final;
@@ -38,9 +41,9 @@ export const stacks: Record<string, CompileEstimator> = {
   OneVsRestClassifier: (fitted, graph) => {
     const binarizer = fitted.fitted('label_binarizer_');
     const kind = binarizer.textOr('y_type_', 'multiclass');
-    if (kind.startsWith('multilabel')) fitted.unsupported('has several labels a row');
     const classes = binarizer.labels('classes_');
     const members = membersOf(fitted, graph);
+    if (kind.startsWith('multilabel')) return labelByLabel(fitted, graph, members);
     const single = members.length === 1;
     const scores = once((input) => {
       const parts = members.map((member) => binaryScore(graph, member, input, fitted));
@@ -136,6 +139,37 @@ export const stacks: Record<string, CompileEstimator> = {
   },
 };
 
+/** A classifier a label: any number of them may hold, each 0 or 1 in a column of its own. */
+function labelByLabel(fitted: Fitted, graph: SklearnGraph, members: Estimator[]): Estimator {
+  const { length: width } = members;
+  const hasScores = members.every((member) => member.decisionFunction);
+  const hasShares = members.every((member) => member.predictProba);
+  const scores = once((input) =>
+    graph.kernel(
+      'join-tables',
+      members.map((member) => binaryScore(graph, member, input, fitted)),
+    ),
+  );
+  return {
+    ...inputOf(fitted, members),
+    probabilities: width,
+    predict: (input) => indicators(graph, scores(input), hasScores ? 0 : 0.5, width),
+    ...(hasShares && {
+      predictProba: (input: Table) =>
+        graph.kernel(
+          'join-tables',
+          members.map((member) => secondColumn(graph, member, input, fitted)),
+        ),
+    }),
+    ...(hasScores && {
+      decisionFunction: (input: Table) => ({
+        ...numbersAnswer(scores(input), width),
+        shape: [-1, width],
+      }),
+    }),
+  };
+}
+
 interface Stack {
   common: Partial<Estimator>;
   final: Estimator;
@@ -174,8 +208,17 @@ function answersOf(
 ): Table {
   switch (method) {
     case 'predict_proba': {
+      if (member.predictProbas) {
+        const parts = member.predictProbas(input).map(({ value, shape: [, width = 1] }) =>
+          graph.select(
+            graph.table(value, width),
+            Array.from({ length: width - 1 }, (_, i) => i + 1),
+          ),
+        );
+        return graph.join(parts);
+      }
       const value = called(member, 'predictProba', fitted)(input);
-      const table = graph.table(value, member.classes?.values.length ?? 1);
+      const table = graph.table(value, member.probabilities ?? member.classes?.values.length ?? 1);
       // Of two classes the first says nothing new.
       return table.width === 2 ? graph.select(table, [1]) : table;
     }
@@ -196,7 +239,12 @@ function answersOf(
 }
 
 /** The score of a classifier of two classes: `decision_function`, else the probability of the second. */
-function binaryScore(graph: SklearnGraph, member: Estimator, input: Table, fitted: Fitted): string {
+export function binaryScore(
+  graph: SklearnGraph,
+  member: Estimator,
+  input: Table,
+  fitted: Fitted,
+): string {
   if (member.decisionFunction) return member.decisionFunction(input).value;
   if (member.predictProba) return secondColumn(graph, member, input, fitted);
   return called(member, 'predict', fitted)(input).value;
@@ -215,6 +263,39 @@ function secondColumn(
   return graph.kernel('as-vector', [column]);
 }
 
+function severalOutputs(fitted: Fitted): boolean {
+  return Array.isArray(fitted.attribute('classes_'));
+}
+
+/** A stack whose rows have several labels; probabilities are those of the first class, as scikit-learn has it. */
+function stackedLabels(fitted: Fitted, graph: SklearnGraph): Estimator {
+  const { common, final, stacked } = stackOf(fitted, graph);
+  const all = fitted.list('classes_').map((item, i) => labelsOf(item, fitted, `classes_[${i}]`));
+  const plain = all.every(
+    ({ dtype, values }) => dtype === 'INT64' && values.every((v, i) => Number(v) === i),
+  );
+  if (!plain) fitted.unsupported('has outputs whose labels are not 0, 1, …');
+  const { predictProbas, probabilities, predictProba } = final;
+  return {
+    ...common,
+    predict: (input) => called(final, 'predict', fitted)(stacked(input)),
+    transform: stacked,
+    ...(predictProbas && {
+      probabilities: all.length,
+      predictProba: (input: Table) => {
+        const columns = predictProbas(stacked(input)).map(({ value, shape }) =>
+          graph.unchecked(graph.select(graph.table(value, shape[1] ?? 1), [0]), fitted),
+        );
+        return graph.kernel('join-tables', columns);
+      },
+    }),
+    ...(predictProba && {
+      ...(probabilities !== undefined && { probabilities }),
+      predictProba: (input: Table) => predictProba(stacked(input)),
+    }),
+  };
+}
+
 interface Calibrated {
   inner: Estimator;
   probabilities: (input: Table) => string;
@@ -225,6 +306,10 @@ function calibratedOf(part: Fitted, graph: SklearnGraph, all: string[]): Calibra
   const inner = graph.compile(part.fitted(part.oneNamed('estimator', 'base_estimator')));
   const calibrators = part.fittedList(part.oneNamed('calibrators', 'calibrators_'));
   const binary = all.length === 2;
+  const [only] = calibrators;
+  if (only?.class === '_TemperatureScaling') {
+    return { inner, probabilities: (input) => cooled(graph, { part, inner, only }, input) };
+  }
   const places = inner.classes?.values.map((label) => all.indexOf(String(label))) ?? [];
   if (places.includes(-1) || calibrators.length !== (binary ? 1 : places.length)) {
     part.damaged('has not a calibrator a class');
@@ -249,6 +334,34 @@ function calibratedOf(part: Fitted, graph: SklearnGraph, all: string[]): Calibra
       return graph.kernel('share-rows', [wide], { attributes: { zero: 'uniform' } });
     },
   };
+}
+
+/** What keeps the logarithm of a probability finite (`_convert_to_logits`). */
+const LOGIT_EPSILON = 1e-12;
+
+/** `_TemperatureScaling` (since 1.8): the softmax of the logits times a number. */
+function cooled(
+  graph: SklearnGraph,
+  { part, inner, only }: { part: Fitted; inner: Estimator; only: Fitted },
+  input: Table,
+): string {
+  const { length: count } = inner.classes?.values ?? [];
+  const times = (value: string, width: number) => {
+    const weights = { multiply: graph.fp64(new Float64Array(width).fill(only.number('beta_'))) };
+    return graph.kernel('softmax', [graph.kernel('scale-columns', [value], { weights })]);
+  };
+  const score = inner.decisionFunction?.(input);
+  const scores = score?.value ?? called(inner, 'predictProba', part)(input);
+  if (score && score.shape.length === 1) {
+    const both = graph.kernel('join-tables', [graph.kernel('negate', [scores]), scores]);
+    return times(both, 2);
+  }
+  if (score) return times(scores, count);
+  const weights = { add: graph.fp64(new Float64Array(count).fill(LOGIT_EPSILON)) };
+  const shares =
+    count === 2 ? graph.kernel('both-classes', [secondColumn(graph, inner, input, part)]) : scores;
+  const above = graph.kernel('scale-columns', [shares], { weights });
+  return times(graph.kernel('log', [above]), count);
 }
 
 /** 1 / (1 + e^(a·x + b)), or a line through points, column by column. */

@@ -2,6 +2,7 @@ import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimat
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import type { Labels } from '../labels.js';
+import { indicators } from '../indicators.js';
 import { linearModel, type LinearModel } from './linear.js';
 
 /** Linear classifiers (sklearn/linear_model and sklearn/svm, 0.22 to 1.8). */
@@ -17,14 +18,30 @@ export const linearClassifiers: Record<string, CompileEstimator> = {
     return estimator;
   },
   LinearSVC: plain,
-  RidgeClassifier: plain,
-  RidgeClassifierCV: plain,
+  RidgeClassifier: ridge,
+  RidgeClassifierCV: ridge,
   Perceptron: plain,
   PassiveAggressiveClassifier: plain,
 };
 
 function plain(fitted: Fitted, graph: SklearnGraph): Estimator {
   return classifier(fitted, graph, linearModel(fitted, graph));
+}
+
+/** Of several labels a row each is 1 where its score is above 0. */
+function ridge(fitted: Fitted, graph: SklearnGraph): Estimator {
+  const binarizer = fitted.fitted('_label_binarizer');
+  if (!binarizer.textOr('y_type_', 'multiclass').startsWith('multilabel')) {
+    return plain(fitted, graph);
+  }
+  const { common, outputs, scores } = linearModel(fitted, graph);
+  if (!fitted.since(1, 1))
+    fitted.unsupported('has several labels a row, before they were understood');
+  return {
+    ...common,
+    predict: (input) => indicators(graph, scores(input), 0, outputs),
+    decisionFunction: (input) => numbersAnswer(scores(input), outputs),
+  };
 }
 
 function logistic(fitted: Fitted, graph: SklearnGraph): Estimator {
@@ -51,11 +68,7 @@ function logistic(fitted: Fitted, graph: SklearnGraph): Estimator {
 /** The classes, those of a label binarizer where the classifier has none of its own. */
 function classesOf(fitted: Fitted): Labels {
   if (!fitted.isNone('classes_')) return fitted.labels('classes_');
-  const binarizer = fitted.fitted('_label_binarizer');
-  if (binarizer.textOr('y_type_', 'multiclass').startsWith('multilabel')) {
-    fitted.unsupported('has several labels a row');
-  }
-  return binarizer.labels('classes_');
+  return fitted.fitted('_label_binarizer').labels('classes_');
 }
 
 /** `LinearClassifierMixin` of sklearn/linear_model/_base.py. */

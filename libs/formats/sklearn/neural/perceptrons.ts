@@ -1,5 +1,6 @@
 import type { CompileEstimator, Estimator } from '../estimator.js';
 import { numbersAnswer } from '../estimator.js';
+import { indicators } from '../indicators.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -10,6 +11,15 @@ export const perceptrons: Record<string, CompileEstimator> = {
   MLPClassifier: (fitted, graph) => {
     const classes = fitted.labels('classes_');
     const { common, outputs, forward } = network(fitted, graph);
+    const binarizer = fitted.fitted('_label_binarizer');
+    if (binarizer.textOr('y_type_', 'multiclass').startsWith('multilabel')) {
+      return {
+        ...common,
+        probabilities: outputs,
+        predict: (input) => indicators(graph, forward(input), 0.5, outputs),
+        predictProba: (input) => graph.kernel('as-matrix', [forward(input)]),
+      };
+    }
     if (outputs !== (classes.values.length <= 2 ? 1 : classes.values.length)) {
       fitted.unsupported('has several labels a row');
     }

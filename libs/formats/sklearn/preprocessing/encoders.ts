@@ -153,7 +153,8 @@ function codesOf(
   for (let column = 0; column < all.length;) {
     const { texts, missing } = all[column] ?? { missing: -1 };
     if (texts) {
-      const attributes = { categories: texts, missing, unseen, owner, column };
+      const names = graph.namesFor(graph.select(input, [column]));
+      const attributes = { categories: texts, missing, unseen, owner, column, ...names };
       const value = graph.texts(input, column, fitted);
       parts.push(graph.kernel('text-categories', [value], { attributes }));
       column += 1;
@@ -162,10 +163,10 @@ function codesOf(
     const first = column;
     while (column < all.length && all[column]?.numbers) column += 1;
     const chosen = Array.from({ length: column - first }, (_, i) => first + i);
-    const rows = graph.unchecked(graph.select(input, chosen), fitted);
-    parts.push(
-      numberCodes(graph, rows, all.slice(first, column), { unseen, owner, column: first }),
-    );
+    const table = graph.select(input, chosen);
+    const rows = graph.unchecked(table, fitted);
+    const about = { unseen, owner, column: first, ...graph.namesFor(table) };
+    parts.push(numberCodes(graph, rows, all.slice(first, column), about));
   }
   const [only] = parts;
   return only !== undefined && parts.length === 1 ? only : graph.kernel('join-tables', parts);
@@ -175,7 +176,7 @@ function numberCodes(
   graph: SklearnGraph,
   rows: string,
   all: Categories[],
-  attributes: Record<string, string | number>,
+  attributes: Record<string, string | number | string[]>,
 ): string {
   const lists = all.map(({ numbers }) => [...(numbers ?? [])]);
   const weights = { starts: graph.int32(startsOf(lists)), categories: graph.fp64(lists.flat()) };

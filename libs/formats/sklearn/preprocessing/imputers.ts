@@ -95,18 +95,18 @@ function fill(graph: SklearnGraph, fitted: Fitted, input: Table, statistics: PyV
 }
 
 /** A column for each feature that had missing values in training. */
-function indicate(graph: SklearnGraph, indicator: Fitted, input: Table): Table {
+export function indicate(graph: SklearnGraph, indicator: Fitted, input: Table): Table {
   const features = indicator.vector('features_');
   if (features.some((column) => !(column >= 0 && column < input.width))) {
     indicator.damaged('has features that there are not');
   }
   const missing = missingOf(indicator);
-  if (
+  const refuses =
     indicator.textOr('features', 'missing-only') === 'missing-only' &&
-    !('text' in missing) &&
-    indicator.flagOr('error_on_new', false)
-  ) {
-    indicator.unsupported('refuses missing values in other columns (error_on_new)');
+    indicator.flagOr('error_on_new', false);
+  if (refuses) {
+    if ('text' in missing) indicator.unsupported('looks for a text among numbers');
+    else return strictly(graph, indicator, { input, features, missing });
   }
   const tables = Array.from(features, (column): Table => {
     if (graph.isText(input, column) === true) {
@@ -120,4 +120,28 @@ function indicate(graph: SklearnGraph, indicator: Fitted, input: Table): Table {
     return graph.table(graph.kernel('is-missing', [rows], { attributes: missing }), 1);
   });
   return graph.join(tables);
+}
+
+/** Where numbers are missing, and none may be missing in other columns (error_on_new). */
+function strictly(
+  graph: SklearnGraph,
+  indicator: Fitted,
+  {
+    input,
+    features,
+    missing,
+  }: {
+    input: Table;
+    features: Float64Array;
+    missing: { nan: true } | { nan: false; missing: number };
+  },
+): Table {
+  const rows = graph.matrix(input, { owner: indicator, missing: missing.nan ? 'pass' : 'refuse' });
+  const checked = graph.kernel('refuse-new-missing', [rows], {
+    attributes: { ...missing, owner: indicator.class },
+    weights: { columns: graph.int32(features) },
+  });
+  const chosen = graph.select(graph.table(checked, input.width), features);
+  const value = graph.unchecked(chosen, indicator);
+  return graph.table(graph.kernel('is-missing', [value], { attributes: missing }), features.length);
 }

@@ -1,10 +1,10 @@
-import { boosterImportances } from '../boosters/importances.js';
 import { behind } from '../composition/pipelines.js';
 import type { CompileEstimator, Estimator } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import { pairwiseSum } from '../sums.js';
+import { importancesOf } from './importances.js';
 
 /** Selection of columns (sklearn/feature_selection, 0.22 to 1.8). */
 export const selectors: Record<string, CompileEstimator> = {
@@ -16,71 +16,21 @@ export const selectors: Record<string, CompileEstimator> = {
       where(fitted.vector('variances_'), (x) => x > threshold),
     );
   },
-  SelectKBest: (fitted, graph) => {
-    const scores = cleanScores(fitted);
-    if (fitted.attribute('k') === 'all')
-      return selector(
-        fitted,
-        graph,
-        where(scores, () => true),
-      );
-    return selector(fitted, graph, best(scores, fitted.integer('k', 0)));
-  },
-  SelectPercentile: (fitted, graph) => {
-    const scores = cleanScores(fitted);
-    const percentile = fitted.number('percentile');
-    if (percentile === 100)
-      return selector(
-        fitted,
-        graph,
-        where(scores, () => true),
-      );
-    if (percentile === 0) return selector(fitted, graph, []);
-    const threshold = percentileOf(scores, 100 - percentile);
-    const above = where(scores, (x) => x > threshold);
-    const ties = where(scores, (x) => x === threshold);
-    const most = Math.floor((scores.length * percentile) / 100);
-    const chosen = [...above, ...ties.slice(0, Math.max(0, most - above.length))];
-    return selector(
-      fitted,
-      graph,
-      chosen.toSorted((a, b) => a - b),
-    );
-  },
-  SelectFpr: (fitted, graph) => {
-    const alpha = fitted.number('alpha');
-    return selector(
-      fitted,
-      graph,
-      where(fitted.vector('pvalues_'), (p) => p < alpha),
-    );
-  },
-  SelectFwe: (fitted, graph) => {
-    const values = fitted.vector('pvalues_');
-    const limit = fitted.number('alpha') / values.length;
-    return selector(
-      fitted,
-      graph,
-      where(values, (p) => p < limit),
-    );
-  },
-  SelectFdr: (fitted, graph) => {
-    const values = fitted.vector('pvalues_');
-    const alpha = fitted.number('alpha');
-    const sorted = values.toSorted();
-    const passed = sorted.filter((p, i) => p <= (alpha / sorted.length) * (i + 1));
-    const limit = Math.max(-1, ...passed);
-    return selector(
-      fitted,
-      graph,
-      where(values, (p) => p <= limit),
-    );
+  SelectKBest: (fitted, graph) => selector(fitted, graph, univariate(fitted, 'k_best', 'k')),
+  SelectPercentile: (fitted, graph) =>
+    selector(fitted, graph, univariate(fitted, 'percentile', 'percentile')),
+  SelectFpr: (fitted, graph) => selector(fitted, graph, univariate(fitted, 'fpr', 'alpha')),
+  SelectFwe: (fitted, graph) => selector(fitted, graph, univariate(fitted, 'fwe', 'alpha')),
+  SelectFdr: (fitted, graph) => selector(fitted, graph, univariate(fitted, 'fdr', 'alpha')),
+  GenericUnivariateSelect: (fitted, graph) => {
+    const mode = fitted.oneOf('mode', ['percentile', 'k_best', 'fpr', 'fdr', 'fwe']);
+    return selector(fitted, graph, univariate(fitted, mode, 'param'));
   },
   RFE: eliminated,
   RFECV: eliminated,
   SelectFromModel: (fitted, graph) => {
     const inner = fitted.fitted('estimator_');
-    const importances = importancesOf(inner);
+    const importances = importancesOf(fitted, inner);
     const threshold = thresholdOf(fitted, inner, importances);
     const chosen = where(importances, (x) => x >= threshold);
     if (fitted.isNone('max_features')) {
@@ -103,6 +53,39 @@ export const selectors: Record<string, CompileEstimator> = {
     selector(fitted, graph, where(fitted.vector('support_'), Boolean)),
 };
 
+/** The columns that a test of each chooses; `parameter` is what it chooses by. */
+function univariate(
+  fitted: Fitted,
+  mode: 'percentile' | 'k_best' | 'fpr' | 'fdr' | 'fwe',
+  parameter: string,
+): number[] {
+  if (mode === 'k_best') {
+    const scores = cleanScores(fitted);
+    if (fitted.attribute(parameter) === 'all') return [...scores.keys()];
+    return best(scores, fitted.integer(parameter, 0));
+  }
+  if (mode === 'percentile') return percentile(cleanScores(fitted), fitted.number(parameter));
+  const values = fitted.vector('pvalues_');
+  const alpha = fitted.number(parameter);
+  if (mode === 'fpr') return where(values, (p) => p < alpha);
+  if (mode === 'fwe') return where(values, (p) => p < alpha / values.length);
+  const sorted = values.toSorted();
+  const passed = sorted.filter((p, i) => p <= (alpha / sorted.length) * (i + 1));
+  const limit = Math.max(-1, ...passed);
+  return where(values, (p) => p <= limit);
+}
+
+function percentile(scores: Float64Array, percent: number): number[] {
+  if (percent === 100) return [...scores.keys()];
+  if (percent === 0) return [];
+  const threshold = percentileOf(scores, 100 - percent);
+  const above = where(scores, (x) => x > threshold);
+  const ties = where(scores, (x) => x === threshold);
+  const most = Math.floor((scores.length * percent) / 100);
+  const chosen = [...above, ...ties.slice(0, Math.max(0, most - above.length))];
+  return chosen.toSorted((a, b) => a - b);
+}
+
 /** The columns that were not eliminated, and what the estimator fitted on them says. */
 function eliminated(fitted: Fitted, graph: SklearnGraph): Estimator {
   const chosen = selector(fitted, graph, where(fitted.vector('support_'), Boolean));
@@ -111,28 +94,7 @@ function eliminated(fitted: Fitted, graph: SklearnGraph): Estimator {
   return { ...behind(inner, transform), ...chosen };
 }
 
-/** `coef_` (the norm over the outputs) or `feature_importances_`, where a fitted object keeps them. */
-function importancesOf(inner: Fitted): Float64Array {
-  const boosted = boosterImportances(inner);
-  if (boosted) return boosted;
-  if (inner.isNone('coef_')) {
-    return inner.unsupported('chooses columns by importances that it does not keep');
-  }
-  const { rows, columns, data } = inner.matrix('coef_');
-  return Float64Array.from({ length: columns }, (_, column) => {
-    let sum = 0;
-    for (let row = 0; row < rows; row++) sum += Math.abs(data[row * columns + column] ?? NaN);
-    return sum;
-  });
-}
-
 function thresholdOf(fitted: Fitted, inner: Fitted, importances: Float64Array): number {
-  if (
-    fitted.textOr('importance_getter', 'auto') !== 'auto' ||
-    fitted.numberOr('norm_order', 1) !== 1
-  ) {
-    fitted.unsupported('has importances of its own');
-  }
   if (fitted.isNone('threshold')) {
     const isLasso =
       /Lasso/.test(inner.class) ||
@@ -143,12 +105,19 @@ function thresholdOf(fitted: Fitted, inner: Fitted, importances: Float64Array): 
   if (typeof given !== 'string') return fitted.number('threshold');
   const [, factor = '1', name] = /^(?:\s*([\d.eE+-]+)\s*\*)?\s*(mean|median)\s*$/.exec(given) ?? [];
   if (name === undefined) return fitted.unsupported('has a threshold that is not supported');
-  const middle = name === 'mean' ? meanOf(importances) : percentileOf(importances, 50);
+  const middle = name === 'mean' ? meanOf(importances) : medianOf(importances);
   return Number(factor) * middle;
 }
 
 function meanOf(numbers: Float64Array): number {
   return pairwiseSum(numbers, 0, numbers.length) / numbers.length;
+}
+
+function medianOf(numbers: Float64Array): number {
+  const sorted = numbers.toSorted();
+  const half = sorted.length >> 1;
+  const upper = sorted[half] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? NaN) + upper) / 2;
 }
 
 function where(numbers: Float64Array, holds: (x: number) => boolean): number[] {

@@ -2,6 +2,7 @@ import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimat
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
+import { affine } from '../linear/linear.js';
 import type { Table } from '../table.js';
 
 /** Support vector machines of libsvm (sklearn/svm/_base.py and _classes.py, 0.22 to 1.8). */
@@ -22,6 +23,31 @@ export const supportVectorMachines: Record<string, CompileEstimator> = {
       scoreSamples: (input) =>
         numbersAnswer(
           graph.kernel('scale-columns', [scores(input)], { weights: { add: graph.fp64(offset) } }),
+        ),
+    };
+  },
+  // sklearn/linear_model/_stochastic_gradient.py
+  SGDOneClassSVM: (fitted, graph) => {
+    const coefficients = fitted.matrix('coef_', 1);
+    const { columns: features } = coefficients;
+    const offset = graph.fp64(fitted.vector('offset_', 1));
+    const decision = (input: Table) =>
+      graph.kernel(
+        'scale-columns',
+        [affine(graph, graph.matrix(input, { owner: fitted, features }), coefficients, [0])],
+        { weights: { subtract: offset } },
+      );
+    const predictIndex = (input: Table) => graph.above(decision(input), 0, true);
+    return {
+      features,
+      ...namesOf(fitted),
+      predictIndex,
+      predict: (input) =>
+        graph.predictLabels({ dtype: 'INT64', values: [-1, 1] }, predictIndex(input)),
+      decisionFunction: (input) => numbersAnswer(decision(input)),
+      scoreSamples: (input) =>
+        numbersAnswer(
+          graph.kernel('scale-columns', [decision(input)], { weights: { add: offset } }),
         ),
     };
   },

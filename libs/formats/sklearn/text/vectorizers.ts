@@ -1,4 +1,5 @@
-import { PyDict } from '../../pickle/records.js';
+import { tokenPattern } from '#program';
+import { PyDict, PyGlobal } from '../../pickle/records.js';
 import type { CompileEstimator } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -48,12 +49,16 @@ export const vectorizers: Record<string, CompileEstimator> = {
 
   TfidfTransformer: (fitted, graph) => {
     const common = featuresOf(fitted);
-    return { ...common, transform: (input) => weighing(fitted, graph, input.width)(input) };
+    const width = fitted.flag('use_idf') ? frequenciesOf(fitted).length : undefined;
+    return {
+      ...(width !== undefined && { features: width }),
+      ...common,
+      transform: (input) => weighing(fitted, graph, input.width)(input),
+    };
   },
 };
 
-/** Each text becomes so many numbers, as long as these are not kept as the few that are not 0. */
-const MOST_HASHED = 2 ** 18;
+const MOST_HASHED = 2 ** 31 - 1;
 
 function counts(
   graph: SklearnGraph,
@@ -85,7 +90,7 @@ function weighing(fitted: Fitted, graph: SklearnGraph, width: number): (table: T
 }
 
 /** Since 1.4 `idf_` is an array, before it was the diagonal of a sparse matrix. */
-function frequenciesOf(fitted: Fitted, width: number): Float64Array {
+function frequenciesOf(fitted: Fitted, width?: number): Float64Array {
   if (!fitted.isNone('idf_')) return fitted.vector('idf_', width);
   const diagonal = fitted.fitted('_idf_diag');
   return diagonal.vector(diagonal.oneNamed('data', '_data'), width);
@@ -127,6 +132,7 @@ const PATTERNS: Record<string, number> = {
 
 /** How texts are taken apart, as `count-terms` has it. */
 function analysisOf(fitted: Fitted) {
+  refuseFloat32(fitted);
   for (const name of ['preprocessor', 'tokenizer']) {
     if (!fitted.isNone(name)) fitted.unsupported(`has a ${name} of its own, which is code`);
   }
@@ -135,8 +141,9 @@ function analysisOf(fitted: Fitted) {
   }
   const analyzer = fitted.oneOf('analyzer', ['word', 'char', 'char_wb']);
   const pattern = fitted.textOr('token_pattern', '');
-  const shortest = PATTERNS[pattern] ?? 0;
-  if (analyzer === 'word' && shortest === 0) {
+  const shortest = Object.hasOwn(PATTERNS, pattern) ? PATTERNS[pattern] : undefined;
+  const isOwn = analyzer === 'word' && shortest === undefined;
+  if (isOwn && !tokenPattern(pattern)) {
     fitted.unsupported(`has token_pattern=${JSON.stringify(pattern.slice(0, 100))}`);
   }
   const [least, most] = itemsOf(fitted.attribute('ngram_range'))?.map((n) => numberIn(n)) ?? [];
@@ -150,11 +157,19 @@ function analysisOf(fitted: Fitted) {
     analyzer,
     least,
     most,
-    shortest: Math.max(1, shortest),
+    ...(isOwn ? { pattern } : { shortest: shortest ?? 1 }),
     lowercase: fitted.flag('lowercase'),
     accents,
     stop: analyzer === 'word' ? stopWords(fitted) : [],
   };
+}
+
+/** Numbers are computed as float64 here, whatever they are. */
+function refuseFloat32(fitted: Fitted): void {
+  const dtype = fitted.isNone('dtype') ? undefined : fitted.attribute('dtype');
+  if (dtype instanceof PyGlobal && /^(float32|float16)$/.test(dtype.name)) {
+    fitted.unsupported(`computes in dtype=${dtype.name}, which cannot be followed exactly`);
+  }
 }
 
 function stopWords(fitted: Fitted): string[] {

@@ -56,23 +56,84 @@ function read(fitted: Fitted, graph: SklearnGraph, classes: number): Boosting {
   if (columns !== expected) fitted.damaged(`has ${columns} trees a stage and not ${expected}`);
   const features = trees[0]?.features ?? 0;
   const rate = fitted.number('learning_rate');
+  const base = baseOf(fitted, columns);
+  const leaf = (tree: number, node: number): number => rate * (trees[tree]?.values[node] ?? NaN);
   const forest = packTrees(trees, graph.weights, {
     name: fitted.path,
     features,
     columns,
     treeColumns: trees.map((_, i) => i % columns),
     inputDtype: 'FP32',
-    base: baseOf(fitted, columns),
+    ...(base && { base }),
     leaf: (tree, node, target, at) => {
-      target[at] = rate * (trees[tree]?.values[node] ?? NaN);
+      target[at] = leaf(tree, node);
     },
   });
   const rules = { owner: fitted, features, narrow: true };
+  const rowsOf = (input: Table) => graph.kernel('narrow', [graph.matrix(input, rules)]);
+  const common = { features, ...namesOf(fitted) };
+  if (base) return { common, columns, raw: (input) => graph.forest(rowsOf(input), forest).scores };
+  const first = rawOfInit(fitted, graph, columns);
   return {
-    common: { features, ...namesOf(fitted) },
+    common,
     columns,
-    raw: (input) =>
-      graph.forest(graph.kernel('narrow', [graph.matrix(input, rules)]), forest).scores,
+    raw: (input) => {
+      const rows = rowsOf(input);
+      const wide = graph.kernel('cast', [rows], { attributes: { dtype: 'FP64' } });
+      const reached = graph.forest(rows, forest).leaf;
+      return graph.kernel('add-leaves', [first(graph.table(wide, features)), reached], {
+        weights: leavesOf(graph, trees, columns, leaf),
+      });
+    },
+  };
+}
+
+/** The numbers of all nodes, for sums that begin with another number for each row. */
+function leavesOf(
+  graph: SklearnGraph,
+  trees: SklearnTree[],
+  columns: number,
+  leaf: (tree: number, node: number) => number,
+) {
+  const starts = [0];
+  for (const { nodes } of trees) starts.push((starts.at(-1) ?? 0) + nodes);
+  const values = new Float64Array(starts.at(-1) ?? 0);
+  for (const [tree, { nodes }] of trees.entries()) {
+    for (let node = 0; node < nodes; node++) values[(starts[tree] ?? 0) + node] = leaf(tree, node);
+  }
+  return {
+    starts: graph.int32(starts),
+    values: graph.fp64(values),
+    columns: graph.int32(trees.map((_, i) => i % columns)),
+  };
+}
+
+/** What does not round between float32 and its answer: trees, and linear models with float64 coefficients. */
+const FOLLOWED =
+  /^((DecisionTree|ExtraTree|RandomForest|ExtraTrees|GradientBoosting|HistGradientBoosting|Dummy)(Classifier|Regressor)|LogisticRegression|LinearRegression|Ridge|Lasso|ElasticNet)$/;
+
+/** The raw prediction of an `init_` that looks at the rows, which it sees rounded to float32. */
+function rawOfInit(fitted: Fitted, graph: SklearnGraph, columns: number): (rows: Table) => string {
+  const init = fitted.fitted('init_');
+  if (!FOLLOWED.test(init.class)) {
+    fitted.unsupported(`has init=${init.class}, which would compute in float32 there`);
+  }
+  const coefficients = init.has('coef_') ? init.attribute('coef_') : undefined;
+  if (coefficients instanceof NdArray && coefficients.dtype.itemSize === 4) {
+    init.unsupported('begins a boosting in float32, in which it cannot be followed exactly');
+  }
+  const inner = graph.compile(init);
+  if (fitted.class === 'GradientBoostingRegressor') {
+    return (rows) => inner.predict?.(rows).value ?? init.unsupported('does not predict');
+  }
+  const exponential = fitted.textOr('loss', 'log_loss') === 'exponential';
+  const single = exponential ? 'half-logit' : 'logit';
+  const link = columns === 1 ? single : fitted.since(1, 4) ? 'centred-log' : 'log';
+  return (rows) => {
+    const shares = inner.predictProba?.(rows) ?? init.unsupported('has no probabilities');
+    return graph.kernel('raw-shares', [shares], {
+      attributes: { link, epsilon: epsilonOf(fitted) },
+    });
   };
 }
 
@@ -90,21 +151,22 @@ function readStages(fitted: Fitted): { trees: SklearnTree[]; columns: number } {
   return { trees, columns };
 }
 
-/** float32's epsilon, by which prior probabilities stay away from 0 and 1. */
-const EPSILON = 2 ** -23;
+/** By what probabilities stay away from 0 and 1: float32's epsilon, since 1.8 float64's. */
+function epsilonOf(fitted: Fitted): number {
+  return fitted.since(1, 8) ? Number.EPSILON : 2 ** -23;
+}
 
-/** What the sums begin with: the raw prediction of `init_`. */
-function baseOf(fitted: Fitted, columns: number): number[] {
+/** What the sums begin with: the raw prediction of `init_`; undefined: it is another one for each row. */
+function baseOf(fitted: Fitted, columns: number): number[] | undefined {
   if (fitted.attribute('init_') === 'zero') return Array.from({ length: columns }, () => 0);
   const init = fitted.fitted('init_');
   if (init.class === 'DummyRegressor') {
     return [...init.vector(init.oneNamed('constant_', 'constant'), 1)];
   }
-  if (init.class !== 'DummyClassifier' || init.text('strategy') !== 'prior') {
-    return fitted.unsupported(`has init=${init.class}, which is not supported`);
-  }
+  if (init.class !== 'DummyClassifier' || init.text('strategy') !== 'prior') return undefined;
   const priors = init.vector('class_prior_', Math.max(2, columns));
-  const clipped = Array.from(priors, (p) => Math.min(Math.max(p, EPSILON), 1 - EPSILON));
+  const epsilon = epsilonOf(fitted);
+  const clipped = Array.from(priors, (p) => Math.min(Math.max(p, epsilon), 1 - epsilon));
   if (columns === 1) {
     const positive = clipped[1] ?? 0.5;
     const logit = exactLog(positive / (1 - positive));

@@ -1,0 +1,86 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import type { Program } from '#program';
+import { type CompiledModel, compiledModel } from '../compiled-model.js';
+import { OperationError } from '../failure.js';
+import { bytesText, note, print, printJson } from '../output.js';
+
+const HELP = `
+program  a folder with program.json, weights.bin and what they name: predict with it by slipway predict --local, or in a browser
+onnx     the ONNX graph of a model that is one, in a folder; other models are refused with the reason
+
+Examples
+  slipway convert model.pkl --to program -o churn-program
+  slipway convert churn-program --to onnx -o churn-onnx`;
+
+const TARGETS = ['program', 'onnx'] as const;
+
+export function addConvert(program: Command): void {
+  program
+    .command('convert')
+    .description('compile a model on this machine, without a server, and write it as another form')
+    .argument(
+      '<files...>',
+      'a model file, several that belong together, a folder of them, or a Program',
+    )
+    .requiredOption('--to <form>', TARGETS.join(' or '))
+    .requiredOption('-o, --output <folder>', 'where to write it')
+    .addHelpText('after', HELP)
+    .action(async (files: string[], options: { to: string; output: string }, command: Command) => {
+      const target = TARGETS.find((name) => name === options.to);
+      if (!target) command.error(`error: --to is ${TARGETS.join(' or ')}.`);
+      const model = await compiledModel(files);
+      const written = target === 'onnx' ? onnxOf(model) : programOf(model);
+      for (const [path, bytes] of written) {
+        const file = join(options.output, path);
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, bytes);
+      }
+      const { format, importer } = model.program;
+      const size = [...written.values()].reduce((sum, { length }) => sum + length, 0);
+      if (command.optsWithGlobals<{ json?: boolean }>().json)
+        return printJson({
+          folder: options.output,
+          format,
+          importer,
+          files: [...written.keys()],
+          size,
+        });
+      note(`${model.name} (${format}): ${written.size} files, ${bytesText(size)}`);
+      print(options.output);
+    });
+}
+
+function programOf({ program, weights, files }: CompiledModel): Map<string, Uint8Array> {
+  const document = new TextEncoder().encode(JSON.stringify(program));
+  return new Map([['program.json', document], ['weights.bin', weights], ...files]);
+}
+
+/** The graph as it was uploaded. */
+function onnxOf({ name, program, files }: CompiledModel): Map<string, Uint8Array> {
+  const [only, ...others] = program.nodes;
+  if (only?.kind === 'onnx' && others.length === 0) return files;
+  throw new OperationError(
+    `${name} (${program.format}) is not written as ONNX: ${whyNot(program)} Use --to program.`,
+    1,
+    'FAILED_PRECONDITION',
+  );
+}
+
+/** What would not be the same in an ONNX graph. */
+function whyNot({ nodes }: Program): string {
+  const forest = nodes.find((node) => node.kind === 'forest');
+  if (
+    forest?.kind === 'forest' &&
+    (forest.forest.inputDtype === 'FP64' || forest.forest.sumDtype === 'FP64')
+  )
+    return 'its trees compare or add in float64, and the trees of ai.onnx.ml in float32.';
+  if (forest)
+    return 'the standard leaves open in which order the trees of ai.onnx.ml are added, so sums would differ.';
+  if (nodes.some(({ kind }) => kind === 'oblivious'))
+    return 'its symmetric trees add in float64, and the trees of ai.onnx.ml in float32.';
+  const kernel = nodes.find((node) => node.kind === 'kernel');
+  const name = kernel?.kind === 'kernel' ? kernel.kernel : '';
+  return `it has parts such as "${name}" that compute in float64 with an order of steps that ONNX does not promise.`;
+}
