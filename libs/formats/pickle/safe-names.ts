@@ -79,6 +79,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'joblib.numpy_pickle_compat': 'NDArrayWrapper ZNDArrayWrapper',
 
   'xgboost.core': 'Booster',
+  'xgboost.callback': 'EarlyStopping',
   'xgboost.compat': 'XGBoostLabelEncoder',
   'xgboost.sklearn': 'XGBModel XGBClassifier XGBRegressor XGBRanker XGBRFClassifier XGBRFRegressor',
   'lightgbm.basic': 'Booster',
@@ -114,6 +115,8 @@ const TABLE: Readonly<Record<string, string>> = {
   'sklearn.preprocessing._data': 'PolynomialFeatures',
   'sklearn.utils': 'Bunch',
   'sklearn.utils._bunch': 'Bunch',
+  'sklearn.compose._column_transformer': '_RemainderColsList',
+  'sklearn.utils._metadata_requests': 'MetadataRequest MethodMetadataRequest',
   'sklearn.utils.deprecation': 'DeprecationDict',
   'sklearn.utils.validation': 'check_array',
   'sklearn.feature_selection._univariate_selection':

@@ -10,7 +10,7 @@ import { latin1 } from './texts.js';
 import { fileOf, isZip, readZip, type ZipEntry } from './zip-file.js';
 
 /** Goes up whenever the same file would get another verdict. */
-export const SCANNER = 1;
+export const SCANNER = 2;
 
 /** What loading a file in Python would do, as far as its bytes tell. */
 export interface Scan {

@@ -110,7 +110,7 @@ function read(fitted: Fitted, graph: SklearnGraph) {
 }
 
 /** The model that predicts: up to the best iteration after early stopping, as `Booster.predict` does. */
-function modelOf(booster: Fitted): LightgbmModel {
+export function modelOf(booster: Fitted): LightgbmModel {
   const handle = booster.oneNamed('_handle', 'handle');
   const text = booster.text(handle);
   booster.budget.spend(Math.ceil(text.length / 8));

@@ -1,4 +1,5 @@
 import { PyTuple } from '../../pickle/records.js';
+import { boosterImportances } from '../boosters/importances.js';
 import type { Fitted } from '../fitted.js';
 import { itemsOf } from '../python-values.js';
 import { pairwiseSum } from '../sums.js';
@@ -51,6 +52,8 @@ function coefficients(selector: Fitted, inner: Fitted): Float64Array {
 
 /** `feature_importances_` of trees and what is made of them, which is computed whenever it is asked for. */
 function treesImportances(owner: Fitted): Float64Array {
+  const boosted = boosterImportances(owner);
+  if (boosted) return boosted;
   switch (owner.class) {
     case 'DecisionTreeClassifier':
     case 'DecisionTreeRegressor':
