@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { DenseSums, denseSums, exponentials, loadDense, tangents } from './dense.js';
+import { DenseSums, denseSums, exponentials, loadDense, positives, tangents } from './dense.js';
 
 const numbers = (length: number) =>
   fc
@@ -103,6 +103,16 @@ describe('dense kernels', () => {
           if (Number.isNaN(x) || expected === 0) expect(got).toBe(expected);
           else expect(Math.abs(got / expected - 1)).toBeLessThan(1e-15);
         }
+      }),
+    );
+  });
+
+  it('give 0 for what is below it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double()), (items) => {
+        const data = Float64Array.from(items);
+        positives(data);
+        expect(Array.from(data)).toEqual(items.map((x) => Math.max(x, 0)));
       }),
     );
   });

@@ -6,8 +6,9 @@ type Floats = Float32Array | Float64Array;
 interface DenseFunctions {
   affine: Sums;
   squares: Sums;
-  exponentials(from: number, count: number, factor: number): void;
-  tangents(from: number, count: number): void;
+  exponentials: (from: number, count: number, factor: number) => void;
+  tangents: (from: number, count: number) => void;
+  positives: (from: number, count: number) => void;
 }
 
 type Sums = (
@@ -219,17 +220,29 @@ export function exponentials(sums: Float64Array, { address }: SumsBlock, factor:
 
 /** The hyperbolic tangent in place of each number, within three units of the last place. */
 export function tangents(data: Float64Array): void {
-  const memory = arena;
-  if (!memory) {
-    for (let i = 0; i < data.length; i++) data[i] = Math.tanh(data[i] ?? NaN);
-    return;
-  }
-  const most = (SCRATCH_END - SCRATCH) / 8 / 16;
-  for (let from = 0; from < data.length; from += most) {
-    const part = data.subarray(from, from + most);
+  if (arena) inPlace(data, arena, arena.run.tangents);
+  else for (let i = 0; i < data.length; i++) data[i] = Math.tanh(data[i] ?? NaN);
+}
+
+/** The larger of 0 and each number in its place; NaN stays. */
+export function positives(data: Float64Array): void {
+  if (arena) inPlace(data, arena, arena.run.positives);
+  else for (let i = 0; i < data.length; i++) data[i] = Math.max(data[i] ?? NaN, 0);
+}
+
+/** Numbers that go through the kernel's memory at once. */
+const AT_ONCE = 2 ** 14;
+
+function inPlace(
+  data: Float64Array,
+  memory: Arena,
+  change: (from: number, count: number) => void,
+): void {
+  for (let from = 0; from < data.length; from += AT_ONCE) {
+    const part = data.length <= AT_ONCE ? data : data.subarray(from, from + AT_ONCE);
     const view = memory.view(SCRATCH, part.length);
     view.set(part);
-    memory.run.tangents(SCRATCH, part.length);
+    change(SCRATCH, part.length);
     part.set(view);
   }
 }

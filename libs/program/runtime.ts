@@ -1,7 +1,7 @@
+import { concatRows, takeRows } from './batch.js';
 import { kernels } from './kernels/kernels.js';
 import { KernelArguments, tableShape, type Value } from './kernels/kernel.js';
 import { dense, denseRows, sparseForms } from './kernels/sparse.js';
-import { concatRows } from './batch.js';
 import { loadDense } from './dense.js';
 import { loadForest, type LoadedForest, type WantedOutputs } from './forest.js';
 import { loadOblivious } from './oblivious.js';
@@ -289,6 +289,10 @@ interface Plan {
 }
 
 const MOST_PLANS = 64;
+/** Rows that go through all steps together. */
+const BLOCK_ROWS = 512;
+/** Numbers of an answer that may be joined from those of blocks. */
+const MOST_JOINED = 2 ** 24;
 
 class Graph implements Runtime {
   readonly signature: Signature;
@@ -299,6 +303,7 @@ class Graph implements Runtime {
   /** What was asked last: mostly it is asked again. */
   private last: { outputs: string[]; plan: Plan } | undefined;
   private readonly noValues: undefined[];
+  private readonly inBlocks: boolean;
   private readonly inputs: { name: string; sequence: boolean; optional: boolean }[];
 
   constructor(
@@ -312,6 +317,10 @@ class Graph implements Runtime {
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
     const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
+    this.inBlocks =
+      program.rowwise &&
+      program.nodes.every(({ kind }) => kind !== 'onnx') &&
+      program.signature.inputs.every(({ sequence, optional }) => !sequence && !optional);
     this.noValues = Array.from({ length: slots.count }, () => undefined);
     const given =
       program.binding.kind === 'table' && program.binding.matrix
@@ -325,6 +334,43 @@ class Graph implements Runtime {
 
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]> {
     const plan = this.planFor(outputs);
+    const rows = inputs[0]?.shape[0] ?? 0;
+    if (rows <= BLOCK_ROWS || !this.inBlocks || plan.steps.length === 1)
+      return this.runWhole(inputs, outputs, plan);
+    return this.runInBlocks(inputs, outputs, plan, rows) ?? this.runWhole(inputs, outputs, plan);
+  }
+
+  /**
+   * Runs some rows after the others, so that what is computed on the way stays in the processor's cache, and memory bounded.
+   * Undefined where that cannot be, or fails: the rows that a message names are those of the whole.
+   */
+  private runInBlocks(
+    inputs: Tensor[],
+    outputs: string[],
+    plan: Plan,
+    rows: number,
+  ): Tensor[] | undefined {
+    if (inputs.some(({ shape }) => shape[0] !== rows)) return undefined;
+    const parts: Tensor[][] = [];
+    try {
+      for (let from = 0; from < rows; from += BLOCK_ROWS) {
+        const count = Math.min(BLOCK_ROWS, rows - from);
+        const part = this.runWhole(takeRows(inputs, { from, count }), outputs, plan);
+        if (part instanceof Promise || part.some(({ shape }) => shape[0] !== count))
+          return undefined;
+        const numbers = part.reduce((sum, { data }) => sum + data.length, 0);
+        // What is very large is for the whole to refuse.
+        if ((numbers / count) * rows > MOST_JOINED) return undefined;
+        parts.push(part);
+      }
+    } catch (error) {
+      if (error instanceof ProgramError) return undefined;
+      throw error;
+    }
+    return concatRows(parts);
+  }
+
+  private runWhole(inputs: Tensor[], outputs: string[], plan: Plan): Tensor[] | Promise<Tensor[]> {
     const values: Values = this.noValues.slice();
     this.inputs.forEach(({ name, sequence, optional }, i) => {
       values[i] = sequence

@@ -115,8 +115,6 @@ const TABLE: Readonly<Record<string, string>> = {
   'sklearn.preprocessing._data': 'PolynomialFeatures',
   'sklearn.utils': 'Bunch',
   'sklearn.utils._bunch': 'Bunch',
-  'sklearn.compose._column_transformer': '_RemainderColsList',
-  'sklearn.utils._metadata_requests': 'MetadataRequest MethodMetadataRequest',
   'sklearn.utils.deprecation': 'DeprecationDict',
   'sklearn.utils.validation': 'check_array',
   'sklearn.feature_selection._univariate_selection':

@@ -234,3 +234,11 @@ export function tangents(from: usize, count: u32): void {
     v128.store(at, v128.bitselect(v128.load(at), tangent, f64x2.eq(x, f64x2.splat(0))));
   }
 }
+
+/** The larger of 0 and each of `count` numbers in its place; NaN stays. */
+export function positives(from: usize, count: u32): void {
+  const end = from + ((<usize>count) << 3);
+  for (let at = from; at < end; at += 16) {
+    v128.store(at, f64x2.max(v128.load(at), f64x2.splat(0)));
+  }
+}

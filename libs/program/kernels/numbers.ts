@@ -1,4 +1,4 @@
-import { tangents } from '../dense.js';
+import { positives, tangents } from '../dense.js';
 import { cbrt } from '../math/cbrt.js';
 import { acos, asin, atan, cos, sin, tan } from '../math/circular.js';
 import { acosh, asinh, atanh, cosh, expm1, sinh } from '../math/hyperbolic.js';
@@ -59,10 +59,7 @@ export const numbers: Record<string, Kernel> = {
   relu: () => (inputs) => {
     const { shape, data: source } = onlyInput(inputs);
     const data = new Float64Array(floatsOf(source, 'input of relu'));
-    for (let i = 0; i < data.length; i++) {
-      // A number above 0 or NaN: without a jump that half of all numbers take.
-      data[i] = Math.max(data[i] ?? NaN, 0);
-    }
+    positives(data);
     return [{ dtype: 'FP64', shape, data }];
   },
 
@@ -90,17 +87,26 @@ export const numbers: Record<string, Kernel> = {
         given.fail(`weights are not of ${columns} columns`);
       }
       const data = new Float64Array(floatsOf(input.data, 'input of scale-columns'));
-      for (let row = 0, i = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++, i++) {
-          let x = data[i] ?? NaN;
-          if (subtract) x -= subtract[column] ?? NaN;
-          if (divide) x /= divide[column] ?? NaN;
-          if (multiply) x *= multiply[column] ?? NaN;
-          if (add) x += add[column] ?? NaN;
-          if (low) x = Math.max(x, low[column] ?? NaN);
-          if (high) x = Math.min(x, high[column] ?? NaN);
-          data[i] = x;
-        }
+      for (let row = 0; row < rows; row++) {
+        const at = row * columns;
+        // A loop a step: each is short, and asks nothing on the way.
+        if (subtract)
+          for (let i = 0; i < columns; i++)
+            data[at + i] = (data[at + i] ?? NaN) - (subtract[i] ?? NaN);
+        if (divide)
+          for (let i = 0; i < columns; i++)
+            data[at + i] = (data[at + i] ?? NaN) / (divide[i] ?? NaN);
+        if (multiply)
+          for (let i = 0; i < columns; i++)
+            data[at + i] = (data[at + i] ?? NaN) * (multiply[i] ?? NaN);
+        if (add)
+          for (let i = 0; i < columns; i++) data[at + i] = (data[at + i] ?? NaN) + (add[i] ?? NaN);
+        if (low)
+          for (let i = 0; i < columns; i++)
+            data[at + i] = Math.max(data[at + i] ?? NaN, low[i] ?? NaN);
+        if (high)
+          for (let i = 0; i < columns; i++)
+            data[at + i] = Math.min(data[at + i] ?? NaN, high[i] ?? NaN);
       }
       return [{ dtype: 'FP64', shape: input.shape, data }];
     };
