@@ -1,3 +1,4 @@
+import { tanh } from './math/hyperbolic.js';
 import { DENSE_KERNEL } from './generated/dense-kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -221,7 +222,7 @@ export function exponentials(sums: Float64Array, { address }: SumsBlock, factor:
 /** The hyperbolic tangent in place of each number, within three units of the last place. */
 export function tangents(data: Float64Array): void {
   if (arena) inPlace(data, arena, arena.run.tangents);
-  else for (let i = 0; i < data.length; i++) data[i] = Math.tanh(data[i] ?? NaN);
+  else for (let i = 0; i < data.length; i++) data[i] = tanh(data[i] ?? NaN);
 }
 
 /** The larger of 0 and each number in its place; NaN stays. */

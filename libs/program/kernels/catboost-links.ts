@@ -1,3 +1,4 @@
+import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
 import { fmathExp } from './fmath-exp.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
@@ -8,7 +9,7 @@ export const catboostLinks: Record<string, Kernel> = {
   'catboost-log-sigmoid': () => (inputs) => {
     const { shape, data } = onlyInput(inputs);
     const answer = new Float64Array(floatsOf(data, 'input of catboost-log-sigmoid'));
-    for (let i = 0; i < answer.length; i++) answer[i] = -Math.log(1 + exp64(-(answer[i] ?? NaN)));
+    for (let i = 0; i < answer.length; i++) answer[i] = -log64(1 + exp64(-(answer[i] ?? NaN)));
     return [{ dtype: 'FP64', shape, data: answer }];
   },
 
@@ -24,7 +25,7 @@ export const catboostLinks: Record<string, Kernel> = {
       }
       let sum = 0;
       for (let i = start; i < start + columns; i++) sum += fmathExp((data[i] ?? NaN) - largest);
-      const logSum = Math.log(sum);
+      const logSum = log64(sum);
       for (let i = start; i < start + columns; i++) data[i] = (data[i] ?? NaN) - largest - logSum;
     }
     return [{ dtype: 'FP64', shape, data }];

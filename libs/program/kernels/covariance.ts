@@ -1,3 +1,6 @@
+import { sin } from '../math/circular.js';
+import { tanh } from '../math/hyperbolic.js';
+import { pow64 } from '../math/logarithms.js';
 import { ProgramError } from '../program-error.js';
 import { exp64 } from './exp64.js';
 import type { KernelArguments } from './kernel.js';
@@ -149,7 +152,7 @@ export class Covariance {
         const length = this.parameter();
         const factor = Math.PI / this.parameter();
         return this.ofSquares((square) => {
-          const sine = Math.sin(factor * Math.sqrt(square)) / length;
+          const sine = sin(factor * Math.sqrt(square)) / length;
           return exp64(-2 * (sine * sine));
         });
       }
@@ -187,7 +190,7 @@ export class Covariance {
       case 'pair-sigmoid': {
         const gamma = this.parameter();
         const coef0 = this.parameter();
-        return this.ofDots((dot) => Math.tanh(dot * gamma + coef0));
+        return this.ofDots((dot) => tanh(dot * gamma + coef0));
       }
       case 'pair-cosine':
         return cosine(this.points);
@@ -321,5 +324,5 @@ export function power(base: number, exponent: number): number {
   if (exponent === -1) return 1 / base;
   // V8 has no correctly rounded power; products are nearer to it for small whole exponents.
   if (exponent === 3) return base * base * base;
-  return base ** exponent;
+  return pow64(base, exponent);
 }

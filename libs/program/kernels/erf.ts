@@ -1,3 +1,4 @@
+import { exp64 } from './exp64.js';
 /** Highest power first; those of `under` begin with 1. (Cephes, Moshier: ndtr.c, as in scipy.special.) */
 const CENTRE = {
   over: [
@@ -41,7 +42,7 @@ export function erf(x: number): number {
 function complement(x: number): number {
   if (x * x > 709.782712893384) return 0;
   const { over, under } = x < 8 ? TAIL : FAR;
-  return (Math.exp(-x * x) * polynomial(x, over)) / polynomial(x, under);
+  return (exp64(-x * x) * polynomial(x, over)) / polynomial(x, under);
 }
 
 function polynomial(x: number, coefficients: readonly number[]): number {

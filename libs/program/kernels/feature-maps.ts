@@ -1,3 +1,6 @@
+import { cos, sin } from '../math/circular.js';
+import { cosh } from '../math/hyperbolic.js';
+import { log64 } from '../math/logarithms.js';
 import { ProgramError } from '../program-error.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
@@ -34,7 +37,7 @@ export const featureMaps: Record<string, Kernel> = {
   'additive-chi2': (given) => {
     const steps = given.integer('steps', 1, 10_000);
     const interval = given.number('interval');
-    const factors = Array.from({ length: steps }, (_, j) => Math.cosh(Math.PI * j * interval));
+    const factors = Array.from({ length: steps }, (_, j) => cosh(Math.PI * j * interval));
     return (inputs) => {
       const input = onlyInput(inputs);
       const { rows, columns } = tableShape(input);
@@ -47,11 +50,11 @@ export const featureMaps: Record<string, Kernel> = {
           if (x === 0) continue;
           const at = row * width + column;
           data[at] = Math.sqrt(x * interval);
-          const angle = interval * Math.log(x);
+          const angle = interval * log64(x);
           for (let j = 1; j < steps; j++) {
             const factor = Math.sqrt((2 * x * interval) / (factors[j] ?? NaN));
-            data[at + (2 * j - 1) * columns] = factor * Math.cos(j * angle);
-            data[at + 2 * j * columns] = factor * Math.sin(j * angle);
+            data[at + (2 * j - 1) * columns] = factor * cos(j * angle);
+            data[at + 2 * j * columns] = factor * sin(j * angle);
           }
         }
       }

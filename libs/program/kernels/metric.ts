@@ -1,3 +1,5 @@
+import { asin, cos, sin } from '../math/circular.js';
+import { pow64 } from '../math/logarithms.js';
 import type { KernelArguments } from './kernel.js';
 
 type Floats = Float32Array | Float64Array;
@@ -42,8 +44,8 @@ export function metricOf(given: KernelArguments): Metric {
     case 'haversine':
       return {
         reduced: haversine,
-        whole: (x) => 2 * Math.asin(Math.sqrt(x)),
-        reduce: (x) => Math.sin(0.5 * x) ** 2,
+        whole: (x) => 2 * asin(Math.sqrt(x)),
+        reduce: (x) => sin(0.5 * x) * sin(0.5 * x),
         p: NaN,
       };
     default: {
@@ -126,12 +128,12 @@ function minkowski(given: KernelArguments): Metric {
       let sum = 0;
       for (let i = 0; i < width; i++) {
         const difference = Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN));
-        sum += (weights?.[i] ?? 1) * difference ** p;
+        sum += (weights?.[i] ?? 1) * pow64(difference, p);
       }
       return sum;
     },
-    whole: (x) => x ** (1 / p),
-    reduce: (x) => x ** p,
+    whole: (x) => pow64(x, 1 / p),
+    reduce: (x) => pow64(x, p),
     p: weights ? NaN : p,
   };
 }
@@ -139,9 +141,9 @@ function minkowski(given: KernelArguments): Metric {
 function haversine(x: Floats, from: number, y: Floats, at: number): number {
   const [a = NaN, b = NaN] = [x[from], x[from + 1]];
   const [c = NaN, d = NaN] = [y[at], y[at + 1]];
-  const first = Math.sin(0.5 * (a - c));
-  const second = Math.sin(0.5 * (b - d));
-  return first * first + Math.cos(a) * Math.cos(c) * second * second;
+  const first = sin(0.5 * (a - c));
+  const second = sin(0.5 * (b - d));
+  return first * first + cos(a) * cos(c) * second * second;
 }
 
 function mean(x: Floats, from: number, width: number): number {

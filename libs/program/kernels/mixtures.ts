@@ -1,7 +1,9 @@
+import { log64 } from '../math/logarithms.js';
+import { exp64 } from './exp64.js';
 import { fused } from './fused.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
-const LOG_TWO_PI = Math.log(2 * Math.PI);
+const LOG_TWO_PI = log64(2 * Math.PI);
 
 /** Densities, FP64 `[rows, columns]` → a number a component, or one a row. */
 export const mixtures: Record<string, Kernel> = {
@@ -55,8 +57,8 @@ export const mixtures: Record<string, Kernel> = {
       for (let i = start; i < start + columns; i++) most = Math.max(most, source[i] ?? NaN);
       const from = Number.isFinite(most) ? most : 0;
       let sum = 0;
-      for (let i = start; i < start + columns; i++) sum += Math.exp((source[i] ?? NaN) - from);
-      data[row] = Math.log(sum) + from;
+      for (let i = start; i < start + columns; i++) sum += exp64((source[i] ?? NaN) - from);
+      data[row] = log64(sum) + from;
     }
     return [{ dtype: 'FP64', shape: [rows], data }];
   },
@@ -181,7 +183,7 @@ function whole({ means, cholesky, count, width }: Components): Fill {
  */
 function separate({ means, cholesky, count, width }: Components, isSpherical: boolean): Fill {
   const precision = (k: number, i: number) =>
-    (cholesky[isSpherical ? k : k * width + i] ?? NaN) ** 2;
+    squared(cholesky[isSpherical ? k : k * width + i] ?? NaN);
   const own = new Float64Array(count);
   const mixed = new Float64Array(count * width);
   const plain = new Float64Array(count * width);
@@ -196,7 +198,7 @@ function separate({ means, cholesky, count, width }: Components, isSpherical: bo
   }
   return (source, from, to) => {
     let norm = 0;
-    for (let i = 0; i < width; i++) norm += (source[from + i] ?? NaN) ** 2;
+    for (let i = 0; i < width; i++) norm += squared(source[from + i] ?? NaN);
     for (let k = 0; k < count; k++) {
       let product = 0;
       let squares = 0;
@@ -209,4 +211,8 @@ function separate({ means, cholesky, count, width }: Components, isSpherical: bo
       to[k] = (own[k] ?? NaN) - 2 * product + squares;
     }
   };
+}
+
+function squared(x: number): number {
+  return x * x;
 }

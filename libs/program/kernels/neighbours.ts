@@ -1,3 +1,6 @@
+import { cos } from '../math/circular.js';
+import { log64 } from '../math/logarithms.js';
+import { exp64 } from './exp64.js';
 import {
   floatsOf,
   onlyInput,
@@ -99,12 +102,12 @@ export const neighbours: Record<string, Kernel> = {
       let most = -Infinity;
       for (let p = 0; p < search.count; p++) {
         const own = log(search.distance(source, from, p), bandwidth);
-        logs[p] = weights ? own + Math.log(weights[p] ?? NaN) : own;
+        logs[p] = weights ? own + log64(weights[p] ?? NaN) : own;
         most = Math.max(most, logs[p] ?? NaN);
       }
       let sum = 0;
-      if (most > -Infinity) for (const x of logs) sum += Math.exp(x - most);
-      data[at] = most > -Infinity ? Math.log(sum) + most + constant : -Infinity;
+      if (most > -Infinity) for (const x of logs) sum += exp64(x - most);
+      data[at] = most > -Infinity ? log64(sum) + most + constant : -Infinity;
     });
   },
 
@@ -243,8 +246,8 @@ const DENSITY_NAMES = [
 const DENSITIES: Record<(typeof DENSITY_NAMES)[number], (distance: number, h: number) => number> = {
   gaussian: (d, h) => (-0.5 * (d * d)) / (h * h),
   tophat: (d, h) => (d < h ? 0 : -Infinity),
-  epanechnikov: (d, h) => (d < h ? Math.log(1 - (d * d) / (h * h)) : -Infinity),
+  epanechnikov: (d, h) => (d < h ? log64(1 - (d * d) / (h * h)) : -Infinity),
   exponential: (d, h) => -d / h,
-  linear: (d, h) => (d < h ? Math.log(1 - d / h) : -Infinity),
-  cosine: (d, h) => (d < h ? Math.log(Math.cos((0.5 * Math.PI * d) / h)) : -Infinity),
+  linear: (d, h) => (d < h ? log64(1 - d / h) : -Infinity),
+  cosine: (d, h) => (d < h ? log64(cos((0.5 * Math.PI * d) / h)) : -Infinity),
 };

@@ -1,3 +1,4 @@
+import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
 import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
 
@@ -78,7 +79,7 @@ function psi(x: number): number {
   let result = 0;
   for (; z < 6; z++) result -= 1 / z;
   let r = 1 / z;
-  result += Math.log(z) - 0.5 * r;
+  result += log64(z) - 0.5 * r;
   r *= r;
   return result - r * (1 / 12 - r * (1 / 120 - r * (1 / 252)));
 }

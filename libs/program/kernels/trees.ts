@@ -1,3 +1,5 @@
+import { log64 } from '../math/logarithms.js';
+import { exp64 } from './exp64.js';
 import { ProgramError } from '../program-error.js';
 import type { Kernel, Value } from './kernel.js';
 import { floatsOf, onlyInput, tableShape } from './kernel.js';
@@ -116,16 +118,16 @@ export const trees: Record<string, Kernel> = {
         const data = new Float64Array(rows);
         for (let row = 0; row < rows; row++) {
           const p = clip(source[row * columns + 1] ?? NaN);
-          data[row] = (link === 'logit' ? 1 : 0.5) * Math.log(p / (1 - p));
+          data[row] = (link === 'logit' ? 1 : 0.5) * log64(p / (1 - p));
         }
         return [{ dtype: 'FP64', shape: [rows], data }];
       }
       const data = Float64Array.from(source, clip);
       for (let row = 0; row < rows; row++) {
         const own = data.subarray(row * columns, (row + 1) * columns);
-        const logs = own.reduce((sum, p) => sum + Math.log(p), 0);
-        const mean = link === 'log' ? 1 : Math.exp(logs / columns);
-        for (let k = 0; k < columns; k++) own[k] = Math.log((own[k] ?? NaN) / mean);
+        const logs = own.reduce((sum, p) => sum + log64(p), 0);
+        const mean = link === 'log' ? 1 : exp64(logs / columns);
+        for (let k = 0; k < columns; k++) own[k] = log64((own[k] ?? NaN) / mean);
       }
       return [{ dtype: 'FP64', shape: [rows, columns], data }];
     };
