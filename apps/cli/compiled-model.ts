@@ -12,6 +12,8 @@ export interface CompiledModel {
   program: Program;
   weights: Uint8Array;
   files: Map<string, Uint8Array>;
+  /** What it was compiled from, path → file; absent where a Program was given. */
+  uploaded?: ReadonlyMap<string, string>;
 }
 
 /**
@@ -39,7 +41,7 @@ export async function compiledModel(paths: string[]): Promise<CompiledModel> {
       );
     }
     const uploaded = new Map(files.map(({ path, file }) => [path, file]));
-    return { name, ...(await readProgram(programFolder, (path) => uploaded.get(path))) };
+    return { name, uploaded, ...(await readProgram(programFolder, (path) => uploaded.get(path))) };
   } finally {
     await rm(outputFolder, { recursive: true });
   }

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import type { Program } from '#program';
@@ -31,7 +31,7 @@ export function addConvert(program: Command): void {
       const target = TARGETS.find((name) => name === options.to);
       if (!target) command.error(`error: --to is ${TARGETS.join(' or ')}.`);
       const model = await compiledModel(files);
-      const written = target === 'onnx' ? onnxOf(model) : programOf(model);
+      const written = target === 'onnx' ? await onnxOf(model) : programOf(model);
       for (const [path, bytes] of written) {
         const file = join(options.output, path);
         await mkdir(dirname(file), { recursive: true });
@@ -58,9 +58,15 @@ function programOf({ program, weights, files }: CompiledModel): Map<string, Uint
 }
 
 /** The graph as it was uploaded. */
-function onnxOf({ name, program, files }: CompiledModel): Map<string, Uint8Array> {
+async function onnxOf(model: CompiledModel): Promise<Map<string, Uint8Array>> {
+  const { name, program, files, uploaded } = model;
   const [only, ...others] = program.nodes;
   if (only?.kind === 'onnx' && others.length === 0) return files;
+  // It was ONNX, and runs as kernels.
+  if (program.format === 'onnx' && uploaded) {
+    const read = [...uploaded].map(async ([path, file]) => [path, await readFile(file)] as const);
+    return new Map(await Promise.all(read));
+  }
   throw new OperationError(
     `${name} (${program.format}) is not written as ONNX: ${whyNot(program)} Use --to program.`,
     1,

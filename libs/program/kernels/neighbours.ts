@@ -1,4 +1,3 @@
-import { cos } from '../math/circular.js';
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
 import {
@@ -86,7 +85,7 @@ export const neighbours: Record<string, Kernel> = {
 
   /**
    * The logarithm of a density of kernels (sklearn/neighbors/_kde.py, computed without its tolerance): attributes `kernel`
-   * (gaussian, tophat, epanechnikov, exponential, linear, cosine), `bandwidth` and `constant`, which is added; weight
+   * (gaussian, exponential), `bandwidth` and `constant`, which is added; weight
    * `pointWeights` FP64 `[points]` where points weigh. Answers `[rows, 1]`.
    */
   'kernel-density': (given) => {
@@ -233,21 +232,10 @@ function sharesOf(given: KernelArguments, search: NeighbourSearch): Sum {
   };
 }
 
-const DENSITY_NAMES = [
-  'gaussian',
-  'tophat',
-  'epanechnikov',
-  'exponential',
-  'linear',
-  'cosine',
-] as const;
+const DENSITY_NAMES = ['gaussian', 'exponential'] as const;
 
 /** The logarithm of each kernel at a distance (sklearn/neighbors/_binary_tree.pxi.tp). */
 const DENSITIES: Record<(typeof DENSITY_NAMES)[number], (distance: number, h: number) => number> = {
   gaussian: (d, h) => (-0.5 * (d * d)) / (h * h),
-  tophat: (d, h) => (d < h ? 0 : -Infinity),
-  epanechnikov: (d, h) => (d < h ? log64(1 - (d * d) / (h * h)) : -Infinity),
   exponential: (d, h) => -d / h,
-  linear: (d, h) => (d < h ? log64(1 - d / h) : -Infinity),
-  cosine: (d, h) => (d < h ? log64(cos((0.5 * Math.PI * d) / h)) : -Infinity),
 };

@@ -4,6 +4,8 @@ import { namesOf } from '../features.js';
 import { metricOf, pickledTree, searchIn } from './search.js';
 
 const KERNELS = ['gaussian', 'tophat', 'epanechnikov', 'exponential', 'linear', 'cosine'] as const;
+/** Without an end. Beyond the end of the others scikit-learn answers what its sums and differences have left by rounding. */
+type EndlessKernel = 'gaussian' | 'exponential';
 
 /** Densities of kernels (sklearn/neighbors/_kde.py, 0.22 to 1.8), without the tolerance that was asked for. */
 export const densities: Record<string, CompileEstimator> = {
@@ -25,6 +27,11 @@ export const densities: Record<string, CompileEstimator> = {
       columns,
     );
     const kernel = fitted.oneOf('kernel', KERNELS);
+    if (kernel !== 'gaussian' && kernel !== 'exponential') {
+      return fitted.unsupported(
+        `has the kernel "${kernel}": gaussian and exponential are supported`,
+      );
+    }
     const bandwidth = fitted.number(fitted.oneNamed('bandwidth_', 'bandwidth'));
     const own = weights instanceof NdArray ? weights.numbers() : undefined;
     const total = own ? own.reduce((sum, weight) => sum + weight, 0) : rows;
@@ -50,41 +57,15 @@ export const densities: Record<string, CompileEstimator> = {
 };
 
 /** `_log_kernel_norm` of sklearn/neighbors/_binary_tree.pxi: minus the logarithm of a kernel's volume. */
-function normalisation(kernel: (typeof KERNELS)[number], d: number, bandwidth: number): number {
-  return -volume(kernel, d) - d * Math.log(bandwidth);
+function normalisation(kernel: EndlessKernel, d: number, bandwidth: number): number {
+  const volume =
+    kernel === 'gaussian' ? 0.5 * d * Math.log(2 * Math.PI) : logSphere(d - 1) + logGamma(d);
+  return -volume - d * Math.log(bandwidth);
 }
 
-function volume(kernel: (typeof KERNELS)[number], d: number): number {
-  switch (kernel) {
-    case 'gaussian':
-      return 0.5 * d * Math.log(2 * Math.PI);
-    case 'tophat':
-      return logBall(d);
-    case 'epanechnikov':
-      return logBall(d) + Math.log(2 / (d + 2));
-    case 'exponential':
-      return logSphere(d - 1) + logGamma(d);
-    case 'linear':
-      return logBall(d) - Math.log(d + 1);
-    case 'cosine': {
-      let factor = 0;
-      let term = 2 / Math.PI;
-      for (let k = 1; k <= d; k += 2) {
-        factor += term;
-        term *= -(d - k) * (d - k - 1) * (2 / Math.PI) ** 2;
-      }
-      return Math.log(factor) + logSphere(d - 1);
-    }
-  }
-}
-
-/** The volume of a ball and the surface of a sphere of radius 1 in n dimensions, as logarithms. */
-function logBall(n: number): number {
-  return 0.5 * n * Math.log(Math.PI) - logGamma(0.5 * n + 1);
-}
-
+/** The surface of a sphere of radius 1 in n dimensions, as a logarithm. */
 function logSphere(n: number): number {
-  return Math.log(2 * Math.PI) + logBall(n - 1);
+  return Math.log(2 * Math.PI) + 0.5 * (n - 1) * Math.log(Math.PI) - logGamma(0.5 * (n - 1) + 1);
 }
 
 /** log Γ(x) of a multiple of ½, by its factors. */

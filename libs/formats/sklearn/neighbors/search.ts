@@ -26,7 +26,9 @@ export function searchOf(fitted: Fitted, graph: SklearnGraph, { direct }: Manner
   const params = fitted.isNone('effective_metric_params_')
     ? null
     : fitted.attribute('effective_metric_params_');
-  const points = fitted.matrix('_fit_X');
+  const rows = fitted.has('n_samples_fit_') ? fitted.integer('n_samples_fit_', 1) : undefined;
+  const columns = fitted.has('n_features_in_') ? fitted.integer('n_features_in_', 1) : undefined;
+  const points = fitted.matrix('_fit_X', rows, columns);
   const given = metricOf(fitted, metric, params, points.columns);
   const tree = fitted.isNone('_tree') ? undefined : fitted.attribute('_tree');
   const isEuclidean = metric === 'euclidean' || metric === 'sqeuclidean';
