@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
+import { ZipFile } from 'yazl';
 import { readPythonFile } from '../libs/formats/pickle/python-file.js';
 import {
   NdArray,
@@ -217,14 +219,11 @@ describe('the scan', () => {
       call,
     );
     expect(await verdict('a.npy', npy)).toMatchObject({ verdict: 'code' });
-    const { default: archiver } = await import('archiver');
     const zip = async (entries: Record<string, Buffer>) => {
-      const archive = archiver('zip');
-      for (const [name, bytes] of Object.entries(entries)) archive.append(bytes, { name });
-      void archive.finalize();
-      const chunks: Buffer[] = [];
-      for await (const chunk of archive) chunks.push(chunk as Buffer);
-      return Buffer.concat(chunks);
+      const archive = new ZipFile();
+      for (const [name, bytes] of Object.entries(entries)) archive.addBuffer(bytes, name);
+      archive.end();
+      return buffer(archive.outputStream);
     };
     const torch = await zip({
       'archive/data.pkl': pickle('\x80\x02', call),
