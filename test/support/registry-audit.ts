@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Journal, wholeness } from './registry-work.js';
 import type { StrictClient } from './strict-client.js';
@@ -34,7 +35,20 @@ export class RegistryAudit {
       this.#hashed.clear();
       this.#read.clear();
     }
+    for (let tried = 1; ; tried++) {
+      try {
+        return await this.#look();
+      } catch (error) {
+        // Where its guardian was killed, PostgreSQL is started again a moment later.
+        if (tried === 10 || !lost.test(explain(error))) throw error;
+        await sleep(1000);
+      }
+    }
+  }
+
+  async #look(): Promise<string[]> {
     const client = new pg.Client(this.audited.databaseUrl());
+    client.on('error', () => undefined);
     await client.connect();
     try {
       const rows = async (sql: string, values: unknown[] = []): Promise<Row[]> =>
@@ -47,7 +61,7 @@ export class RegistryAudit {
         ...(await this.#throughTheApi()),
       ];
     } finally {
-      await client.end();
+      await client.end().catch(() => undefined);
     }
   }
 
@@ -247,4 +261,12 @@ function groupBy(rows: Row[], column: string): Map<string, Row[]> {
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return groups;
+}
+
+/** What PostgreSQL, its driver and the system call a connection that is gone. */
+const lost = /57P0|ECONNRE|EPIPE|terminat|starting up|shutting down/;
+
+function explain(error: unknown): string {
+  const { code = '', message = '' } = error as { code?: string; message?: string };
+  return `${code} ${message}`;
 }
