@@ -32,7 +32,7 @@ const kinds = (where: FaultKind['where'], all: Omit<FaultKind, 'where'>[]): Faul
 /** In the short form every so manieth only. */
 const sparse = (stride: number) => (long ? {} : { stride });
 const ofSql = [
-  { ...cut('before'), ...sparse(2) },
+  { ...cut('before'), ...sparse(3) },
   { ...cut('after'), ...sparse(2) },
   { ...code('53100'), ...sparse(5) },
 ];

@@ -18,7 +18,7 @@ import { Seeded } from '../support/seeded.js';
  */
 
 const MiB = 1 << 20;
-const SIZE = amount(256, 2048) * MiB;
+const SIZE = amount(128, 2048) * MiB;
 /** Bytes that the SDK sends in one request. */
 const CHUNK = 8 * MiB;
 /** What a request has besides its bytes, and a few that only ask. */

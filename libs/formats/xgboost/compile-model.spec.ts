@@ -75,14 +75,14 @@ describe('what versions of XGBoost do differently', () => {
     expect(await predict({ ...given, version: [1, 3, 0] }, -1)).toEqual([16777216]);
   });
 
-  it('takes the base score of raw margins for a probability before 1.4', async () => {
+  it('takes the base score of raw margins for a probability before 1.3', async () => {
     const given = {
       objective: 'binary:logitraw',
       base: '0.25',
       leaves: [[0, 0]] as [number, number][],
     };
-    expect(await predict({ ...given, version: [1, 3, 3] }, 1)).toEqual([-fround(Math.log(3))]);
-    expect(await predict({ ...given, version: [1, 4, 0] }, 1)).toEqual([0.25]);
+    expect(await predict({ ...given, version: [1, 2, 1] }, 1)).toEqual([-fround(Math.log(3))]);
+    expect(await predict({ ...given, version: [1, 3, 3] }, 1)).toEqual([0.25]);
   });
 
   it('orders quantiles since 3.4', async () => {
