@@ -174,9 +174,9 @@ describe('slipway convert', () => {
     expect(await readFile(join(target, 'model.onnx'))).toEqual(
       await readFile(join(iris, 'model.onnx')),
     );
-    const refused = await slipway(['convert', model, '--to', 'onnx', '-o', target]);
-    expect(refused).toMatchObject({ code: 1, out: '' });
-    expect(refused.errors).toMatch(/is not written as ONNX: .*ai\.onnx\.ml/);
+    const written = join(folder, 'written');
+    await slipway(['convert', model, '--to', 'onnx', '-o', written]);
+    expect((await readFile(join(written, 'model.onnx'))).length).toBeGreaterThan(1000);
     expect((await slipway(['convert', model, '--to', 'pmml', '-o', target])).code).toBe(2);
   });
 });

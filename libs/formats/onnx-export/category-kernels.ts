@@ -153,4 +153,3 @@ function looked(
   const flat = graph.op('Reshape', [moved, graph.constant('INT64', [1], [-1])]);
   return graph.op('Gather', [graph.constant('FP64', shape, rows), flat], { axis: 0 });
 }
-

@@ -175,8 +175,7 @@ export class GraphWriter {
     for (const name of inputs) node.text(1, name);
     for (const name of outputs) node.text(2, name);
     node.text(4, operator);
-    for (const [name, value] of Object.entries(attributes))
-      node.message(5, attribute(name, value));
+    for (const [name, value] of Object.entries(attributes)) node.message(5, attribute(name, value));
     if (domain) node.text(7, domain);
     this.fields.message(1, node);
   }

@@ -11,23 +11,13 @@ export function only(inputs: Table[]): Table {
 }
 
 /** An operator on each number of a table, with a second operand where it takes one. */
-export function each(
-  graph: GraphWriter,
-  table: Table,
-  operator: string,
-  operand?: string,
-): Table {
+export function each(graph: GraphWriter, table: Table, operator: string, operand?: string): Table {
   const name = graph.op(operator, operand === undefined ? [table.name] : [table.name, operand]);
   return { ...table, name };
 }
 
 /** The table with other numbers where the condition holds. */
-export function replaced(
-  graph: GraphWriter,
-  table: Table,
-  condition: string,
-  by: string,
-): Table {
+export function replaced(graph: GraphWriter, table: Table, condition: string, by: string): Table {
   return { ...table, name: graph.op('Where', [condition, by, table.name]) };
 }
 

@@ -73,6 +73,25 @@ export const numberKernels: Record<string, KernelWriter> = {
   softmax: softmax(),
   'fmath-softmax': softmax(),
 
+  'catboost-log-softmax': (graph, _, inputs) => {
+    const table = graph.as(only(inputs), 'FP64');
+    return { ...table, name: graph.op('LogSoftmax', [table.name], { axis: 1 }) };
+  },
+  // −log(1 + e^−x) as min(x, 0) − log(1 + e^−|x|), in which nothing overflows.
+  'catboost-log-sigmoid': (graph, _, inputs) => {
+    const table = graph.as(only(inputs), 'FP64');
+    const zero = graph.scalar('FP64', 0);
+    const positive = graph.op('Greater', [table.name, zero]);
+    const negative = replaced(graph, table, positive, zero);
+    const size = each(graph, table, 'Abs');
+    const log = log1p(graph, each(graph, each(graph, size, 'Neg'), 'Exp'));
+    return each(graph, negative, 'Sub', log.name);
+  },
+
+  exp2: (graph, _, inputs) => {
+    const table = graph.as(only(inputs), 'FP64');
+    return { ...table, name: graph.op('Pow', [graph.scalar('FP64', 2), table.name]) };
+  },
   'negative-exp2': (graph, given, inputs) => {
     const table = only(inputs);
     const { dtype } = table;

@@ -202,12 +202,7 @@ export const tableKernels: Record<string, KernelWriter> = {
     if (link === 'log') return each(graph, p, 'Log');
     if (link === 'centred-log') {
       const logs = each(graph, p, 'Log');
-      const mean = each(
-        graph,
-        graph.rowSum(logs),
-        'Div',
-        graph.scalar('FP64', table.columns),
-      );
+      const mean = each(graph, graph.rowSum(logs), 'Div', graph.scalar('FP64', table.columns));
       return each(graph, logs, 'Sub', mean.name);
     }
     const second = graph.take(p, [1]);

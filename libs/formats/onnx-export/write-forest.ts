@@ -114,10 +114,20 @@ export class ForestGraph {
   }
 
   private ensemble(leaves: Leaves): Table {
+    if (this.arrays.starts.length < 2) return this.nothing(leaves.columns);
     const { dtype, name } = this.rows;
     const attributes = ensembleAttributes(this.trees, leaves, dtype === 'FP64' ? 'FP64' : 'FP32');
     const sums = this.graph.learned('TreeEnsemble', [name], attributes);
     return { name: sums, dtype, columns: leaves.columns };
+  }
+
+  /** What no trees answer: zeros. */
+  private nothing(columns: number): Table {
+    const { graph, rows } = this;
+    const count = graph.op('Shape', [rows.name], { start: 0, end: 1 });
+    const shape = graph.op('Concat', [count, graph.constant('INT64', [1], [columns])], { axis: 0 });
+    const name = graph.op('Expand', [graph.constant(rows.dtype, [1, 1], [0]), shape]);
+    return { name, dtype: rows.dtype, columns };
   }
 }
 
