@@ -119,8 +119,8 @@ function writeNode(node: ProgramNode, at: number, writing: Writing): void {
     node.kind === 'forest'
       ? readForest(node.forest, reader, pointer)
       : spreadOblivious(node.forest, reader, pointer);
-  if (!rows || typeof arrays === 'string')
-    throw unsupported(`node ${at}, a forest, ${String(arrays)}`);
+  if (typeof arrays === 'string') throw unsupported(`node ${at}, a forest, ${arrays}`);
+  if (!rows) return;
   const forest =
     node.kind === 'forest'
       ? node.forest

@@ -11,9 +11,10 @@ export const numberKernels: Record<string, KernelWriter> = {
       rows = replaced(graph, rows, missing, graph.scalar(rows.dtype, 0));
     }
     const coefficients = graph.constant(rows.dtype, shape, data);
-    const products = graph.op('MatMul', [rows.name, coefficients]);
+    // Not MatMul: ONNX Runtime 1.30 (MatMulScaleFusion) rounds a factor before it to float32.
+    const intercept = vector(graph, given, 'intercept', rows.dtype);
+    const sums = graph.op('Gemm', [rows.name, coefficients, intercept]);
     const columns = shape[1] ?? 0;
-    const sums = graph.op('Add', [products, vector(graph, given, 'intercept', rows.dtype)]);
     return { ...rows, name: sums, columns };
   },
 
