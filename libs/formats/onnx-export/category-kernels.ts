@@ -18,7 +18,7 @@ export const categoryKernels: Record<string, KernelWriter> = {
     const missing = given.has('missing') ? given.strings('missing') : [];
     const rule = given.oneOf('unseen', ['missing', 'first', 'refuse']);
     const codes = [...levels.map((_, code) => code), ...missing.map(() => NaN)];
-    // The first of equal keys counts for a kernel that is asked whether a text is missing before it looks for it.
+    // The last of equal texts counts: what is listed as missing is so, whatever the levels say.
     const known = [...levels, ...missing];
     const unseen = { missing: NaN, first: 0, refuse: undefined }[rule];
     const dtype = given.oneOf('dtype', ['FP32', 'FP64']);
