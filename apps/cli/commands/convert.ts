@@ -1,14 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import type { Program } from '#program';
 import { type CompiledModel, compiledModel } from '../compiled-model.js';
 import { OperationError } from '../failure.js';
 import { bytesText, note, print, printJson } from '../output.js';
 
 const HELP = `
 program  a folder with program.json, weights.bin and what they name: predict with it by slipway predict --local, or in a browser
-onnx     the ONNX graph of a model that is one, in a folder; other models are refused with the reason
+onnx     an ONNX graph: of a model that is ONNX the one that was uploaded, of trees and common scikit-learn pipelines one that is
+         written here (opset 21, ai.onnx.ml 5); others are refused by the name of what ONNX cannot say. Infinite and missing
+         numbers that the model's library refuses are computed with there
 
 Examples
   slipway convert model.pkl --to program -o churn-program
@@ -57,7 +58,7 @@ function programOf({ program, weights, files }: CompiledModel): Map<string, Uint
   return new Map([['program.json', document], ['weights.bin', weights], ...files]);
 }
 
-/** The graph as it was uploaded. */
+/** The graph as it was uploaded, or one that is written from the Program. */
 async function onnxOf(model: CompiledModel): Promise<Map<string, Uint8Array>> {
   const { name, program, files, uploaded } = model;
   const [only, ...others] = program.nodes;
@@ -67,26 +68,15 @@ async function onnxOf(model: CompiledModel): Promise<Map<string, Uint8Array>> {
     const read = [...uploaded].map(async ([path, file]) => [path, await readFile(file)] as const);
     return new Map(await Promise.all(read));
   }
-  throw new OperationError(
-    `${name} (${program.format}) is not written as ONNX: ${whyNot(program)} Use --to program.`,
-    1,
-    'FAILED_PRECONDITION',
-  );
-}
-
-/** What would not be the same in an ONNX graph. */
-function whyNot({ nodes }: Program): string {
-  const forest = nodes.find((node) => node.kind === 'forest');
-  if (
-    forest?.kind === 'forest' &&
-    (forest.forest.inputDtype === 'FP64' || forest.forest.sumDtype === 'FP64')
-  )
-    return 'its trees compare or add in float64, and the trees of ai.onnx.ml in float32.';
-  if (forest)
-    return 'the standard leaves open in which order the trees of ai.onnx.ml are added, so sums would differ.';
-  if (nodes.some(({ kind }) => kind === 'oblivious'))
-    return 'its symmetric trees add in float64, and the trees of ai.onnx.ml in float32.';
-  const kernel = nodes.find((node) => node.kind === 'kernel');
-  const name = kernel?.kind === 'kernel' ? kernel.kernel : '';
-  return `it has parts such as "${name}" that compute in float64 with an order of steps that ONNX does not promise.`;
+  const { exportOnnx, UnsupportedModel } = await import('#formats');
+  try {
+    return new Map([['model.onnx', exportOnnx(program, model.weights)]]);
+  } catch (error) {
+    if (!(error instanceof UnsupportedModel)) throw error;
+    throw new OperationError(
+      `${name} (${program.format}): ${error.message} Use --to program.`,
+      1,
+      'FAILED_PRECONDITION',
+    );
+  }
 }
