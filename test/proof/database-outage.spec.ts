@@ -239,6 +239,8 @@ it(
     resume();
     asked.close();
     const now = product.processes;
+    // Why one of them ended, where one did.
+    if (now.registry !== registry) violations.push(...product.errors);
     report('PostgreSQL stopped at once, connections killed', {
       stops,
       'connections killed': terminated,

@@ -88,7 +88,7 @@ export class Product {
 
   /** What it logged as an error of its own. */
   get errors(): string[] {
-    return this.log.split('\n').filter((line) => line.startsWith('{"level":"error"'));
+    return this.log.split('\n').filter((line) => /^{"level":"(error|fatal)"/.test(line));
   }
 
   /** The database that it works with at the moment. @throws Error where its registry does not run */
