@@ -58,11 +58,17 @@ it('prepares a hot statement once a connection', async () => {
 it('runs a transaction again that PostgreSQL gave up', async () => {
   await db.query("INSERT INTO account VALUES (10, 0, '{}'), (11, 0, '{}')");
   let attempts = 0;
+  let holding = 0;
+  let bothHold = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    bothHold = resolve;
+  });
   const add = (first: number, second: number) =>
     inTransaction(db, async (manager) => {
       attempts++;
       await manager.increment(Account, { id: first }, 'balance', 1);
-      await manager.query('SELECT pg_sleep(0.05)');
+      if (++holding === 2) bothHold();
+      await held;
       await manager.increment(Account, { id: second }, 'balance', 1);
     });
   // In opposite order: a deadlock, which PostgreSQL ends by giving up one of the two.
