@@ -18,7 +18,7 @@ export interface MetricValue {
  * same labels are added up.
  */
 export function metricsText(metrics: Iterable<MetricJson>): string {
-  const merged = new Map<string, { metric: MetricJson; series: Map<string, number> }>();
+  const merged = new Map<string, { metric: MetricJson; series: Map<string, Series> }>();
   for (const metric of metrics) {
     let { series } = merged.get(metric.name) ?? {};
     if (!series) {
@@ -26,15 +26,20 @@ export function metricsText(metrics: Iterable<MetricJson>): string {
       merged.set(metric.name, { metric, series });
     }
     for (const { metricName = metric.name, labels, value } of metric.values) {
-      const key = metricName + labelText(labels);
-      series.set(key, (series.get(key) ?? 0) + value);
+      const pairs = labelPairs(labels);
+      // The order of labels means nothing.
+      const key = [metricName, ...pairs.toSorted()].join();
+      const known = series.get(key);
+      if (known) known.value += value;
+      else
+        series.set(key, { text: metricName + (pairs.length ? `{${pairs.join(',')}}` : ''), value });
     }
   }
   const lines: string[] = [];
   for (const { metric, series } of merged.values()) {
     const help = metric.help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
     lines.push(`# HELP ${metric.name} ${help}`, `# TYPE ${metric.name} ${metric.type}`);
-    for (const [key, value] of series) lines.push(`${key} ${numberText(value)}`);
+    for (const { text, value } of series.values()) lines.push(`${text} ${numberText(value)}`);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -42,11 +47,13 @@ export function metricsText(metrics: Iterable<MetricJson>): string {
 /** The media type of {@link metricsText}. */
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-function labelText(labels: Record<string, string | number>): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) => `${name}="${escaped(String(value))}"`,
-  );
-  return pairs.length ? `{${pairs.join(',')}}` : '';
+interface Series {
+  text: string;
+  value: number;
+}
+
+function labelPairs(labels: Record<string, string | number>): string[] {
+  return Object.entries(labels).map(([name, value]) => `${name}="${escaped(String(value))}"`);
 }
 
 function escaped(text: string): string {
