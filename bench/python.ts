@@ -36,6 +36,7 @@ const FORMATS = {
     ...new Set([...PACKAGES, ...CATBOOST.packages]),
     'scikit-learn==1.8.0',
     'joblib==1.6.0',
+    'cloudpickle==3.1.2',
     'threadpoolctl==3.8.0',
     'treelite==4.8.1',
     'packaging==26.3',
