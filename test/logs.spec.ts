@@ -160,7 +160,8 @@ describe('logs', () => {
     const url = `${product.url}/api/v1/models/division/infer`;
     const answer = await post(url, body, { 'x-request-id': 'ends-it', traceparent });
     expect(answer.status).toBe(503);
-    const found = await linesOf('ends-it', 2);
+    // The serving process says what failed, and that it answered; the registry says both in one line.
+    const found = await linesOf('ends-it', 3);
     expect(found).toContainEqual(
       expect.objectContaining({
         level: 'warn',
