@@ -55,6 +55,11 @@ export class ProgramBuilder {
     this.first.push({ kind: 'kernel', kernel, inputs, outputs: [value], ...given });
   }
 
+  /** Adds a node as it is. */
+  node(node: ProgramNode): void {
+    this.nodes.push(node);
+  }
+
   /** Adds a forest and answers the names of its sums and of the leaves. */
   forest(rows: string, forest: Forest): { scores: string; leaf: string } {
     const scores = this.newValue();
@@ -130,6 +135,17 @@ function renamed(node: ProgramNode, names: Map<string, string>): ProgramNode {
       return { ...node, inputs: [rename(rows)], outputs: [rename(scores), rename(leaf)] };
     }
     case 'onnx':
-      return node;
+      return {
+        ...node,
+        inputs: renamedValues(node.inputs, rename),
+        outputs: renamedValues(node.outputs, rename),
+      };
   }
+}
+
+function renamedValues(
+  ports: Record<string, string>,
+  rename: (value: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(ports).map(([port, value]) => [port, rename(value)]));
 }

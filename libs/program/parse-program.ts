@@ -196,7 +196,9 @@ function parseNode(at: JsonReader, size: number): ProgramNode {
         kind: 'onnx',
         inputs: parseNames(at.field('inputs')),
         outputs: parseNames(at.field('outputs')),
-        file: at.field('file').string(),
+        ...(at.field('graph').present
+          ? { graph: parseWeight(at.field('graph'), size) }
+          : { file: at.field('file').string() }),
         ...(at.field('bridge').present && { bridge: parseBridge(at.field('bridge')) }),
       };
   }

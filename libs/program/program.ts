@@ -19,6 +19,11 @@ export interface Program {
   format: string;
   /** What users see. The outputs are values of the graph with the same names. */
   signature: Signature;
+  /**
+   * The signatures of a model that names them; `signature` is the default one, or the first where there is none. The graph calls
+   * the inputs of the signature S `S/in/…` and its outputs `S/out/…`.
+   */
+  signatures?: { default?: string; named: Record<string, Signature> };
   binding: Binding;
   /** Each row of the answer depends on the same row of the inputs alone, so that requests may be run as one batch. */
   rowwise: boolean;
@@ -60,6 +65,9 @@ export interface TableBinding {
   integersAsTexts?: boolean;
 }
 
+/** What graphs inside the weights call the file that they are in. */
+export const WEIGHTS_FILE = 'weights.bin';
+
 /** What the names of columns begin with inside the graph, where an output might have the name of a column. */
 export const COLUMN_PREFIX = 'column/';
 
@@ -92,8 +100,10 @@ export interface OnnxNode {
   inputs: Record<string, string>;
   /** Values that this node makes, by the names of the graph's outputs. */
   outputs: Record<string, string>;
-  /** Path of the graph among the program's `files`. */
-  file: string;
+  /** Where the graph is: the path of it among the program's `files`, … */
+  file?: string;
+  /** … or its bytes, UINT8, in the weights: a ModelProto whose external data is {@link WEIGHTS_FILE}. */
+  graph?: WeightRef;
   /** How what is no plain tensor is led through ordinary ones. */
   bridge?: OnnxBridge;
 }

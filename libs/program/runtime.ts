@@ -10,6 +10,7 @@ import { parseProgram } from './parse-program.js';
 import { ProgramError } from './program-error.js';
 import {
   COLUMN_PREFIX,
+  WEIGHTS_FILE,
   type Binding,
   type ForestNode,
   type KernelNode,
@@ -60,10 +61,10 @@ export async function loadProgram(
   }
   await loadDense();
   const slots = new Slots(inputNames(parsed));
-  const forests = parsed.nodes.some(({ kind }) => kind === 'forest' || kind === 'oblivious');
+  const copied = parsed.nodes.some(({ kind }) => kind !== 'kernel');
   const reader = new WeightsReader(weights);
-  // Forests copy what they need. Views of kernels would keep the whole, and with it what only forests needed.
-  const kernelWeights = forests ? reader.copying() : reader;
+  // Others copy what they need. Views of kernels would keep the whole, and with it what only the others needed.
+  const kernelWeights = copied ? reader.copying() : reader;
   const steps: Step[] = [];
   try {
     for (const [i, node] of parsed.nodes.entries()) {
@@ -80,7 +81,7 @@ export async function loadProgram(
   const whole = keepsWeights ? weights.byteLength : 0;
   reader.close();
   kernelWeights.close();
-  return new Graph(parsed, slots, steps, forests ? kernelWeights.copied : whole);
+  return new Graph(parsed, slots, steps, copied ? kernelWeights.copied : whole);
 }
 
 /** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
@@ -231,13 +232,12 @@ function runInBlocks(forest: LoadedForest, rows: Value, asked: WantedOutputs): V
 }
 
 async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
-  const { onnx, files } = context.options;
-  if (!onnx || !files)
-    fail(context.pointer, 'the program has an ONNX part and nothing here runs one');
-  if (!files.has(node.file)) fail(`${context.pointer}/file`, `there is no file "${node.file}"`);
+  const { onnx } = context.options;
+  if (!onnx) fail(context.pointer, 'the program has an ONNX part and nothing here runs one');
+  const { files, main } = graphFiles(node, context);
   const names = Object.keys(node.inputs);
   const results = Object.keys(node.outputs);
-  const session = await onnx.load(files, node.file, node.bridge);
+  const session = await onnx.load(files, main, node.bridge);
   try {
     return {
       ...ports(Object.values(node.inputs), Object.values(node.outputs), context),
@@ -249,6 +249,27 @@ async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
     await session.close();
     throw error;
   }
+}
+
+/** The files that a graph is made of. */
+function graphFiles(
+  { file, graph }: OnnxNode,
+  { options, reader, pointer }: LoadContext,
+): { files: Map<string, Uint8Array>; main: string } {
+  if (graph) {
+    const main = 'graph.onnx';
+    const bytes = reader.uint8(graph, `${pointer}/graph`);
+    return {
+      main,
+      files: new Map([
+        [main, bytes],
+        [WEIGHTS_FILE, reader.whole],
+      ]),
+    };
+  }
+  const files = options.files ?? new Map<string, Uint8Array>();
+  if (file === undefined || !files.has(file)) fail(`${pointer}/file`, `there is no file "${file}"`);
+  return { files, main: file };
 }
 
 async function runOnnx(

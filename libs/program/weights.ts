@@ -41,6 +41,11 @@ export class WeightsReader {
     return new WeightsReader(this.bytes, true);
   }
 
+  /** All bytes. */
+  get whole(): Uint8Array {
+    return this.bytes;
+  }
+
   /** Reads no more: whoever keeps the reader does not keep the bytes. */
   close(): void {
     this.bytes = new Uint8Array(0);

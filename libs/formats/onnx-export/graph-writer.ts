@@ -1,5 +1,13 @@
 import type { DType, TensorSpec } from '#program';
-import { Message } from './message.js';
+import { Message } from '../onnx-file/message.js';
+import {
+  modelBytes,
+  nodeMessage,
+  ONNX_TYPES,
+  tensorMessage,
+  valueMessage,
+  type OnnxAttribute,
+} from '../onnx-file/onnx-messages.js';
 
 /** A table `[rows, columns]` of the graph. Columns of the Program, `[rows]`, are tables of one column here. */
 export interface Table {
@@ -8,34 +16,7 @@ export interface Table {
   columns: number;
 }
 
-/** TensorProto.DataType of onnx.proto. */
-const TYPES: Record<DType, number> = {
-  FP32: 1,
-  UINT8: 2,
-  INT8: 3,
-  UINT16: 4,
-  INT16: 5,
-  INT32: 6,
-  INT64: 7,
-  BYTES: 8,
-  BOOL: 9,
-  FP16: 10,
-  FP64: 11,
-  UINT32: 12,
-  UINT64: 13,
-  BF16: 16,
-};
-
-/** IR version, and the versions of both sets of operators that are used: those of ONNX 1.16. */
-const IR_VERSION = 10;
-const OPERATORS = 21;
-const MACHINE_LEARNING = 5;
 const ML_DOMAIN = 'ai.onnx.ml';
-
-export type Attribute = number | string[] | number[] | Int32Array | Message;
-
-/** What a reader of protobuf takes. */
-const LARGEST = 2 ** 31 - 1;
 
 /** Writes an ONNX graph, node after node; every value gets a name that no input and no output has. */
 export class GraphWriter {
@@ -48,7 +29,7 @@ export class GraphWriter {
   constructor(private readonly taken: ReadonlySet<string>) {}
 
   /** Adds a node of one output and answers the name of it. */
-  op(operator: string, inputs: string[], attributes: Record<string, Attribute> = {}): string {
+  op(operator: string, inputs: string[], attributes: Record<string, OnnxAttribute> = {}): string {
     const [output] = this.ops(operator, inputs, 1, attributes);
     return output ?? '';
   }
@@ -58,7 +39,7 @@ export class GraphWriter {
     operator: string,
     inputs: string[],
     outputs: number,
-    attributes: Record<string, Attribute> = {},
+    attributes: Record<string, OnnxAttribute> = {},
   ): string[] {
     const names = Array.from({ length: outputs }, () => this.freshName());
     this.node(operator, inputs, names, attributes, '');
@@ -66,7 +47,7 @@ export class GraphWriter {
   }
 
   /** A node of ai.onnx.ml. */
-  learned(operator: string, inputs: string[], attributes: Record<string, Attribute>): string {
+  learned(operator: string, inputs: string[], attributes: Record<string, OnnxAttribute>): string {
     const name = this.freshName();
     this.usesMachineLearning = true;
     this.node(operator, inputs, [name], attributes, ML_DOMAIN);
@@ -76,7 +57,7 @@ export class GraphWriter {
   /** A constant; numbers are converted to the dtype. */
   constant(dtype: DType, shape: number[], values: ArrayLike<number | bigint | string>): string {
     const name = this.freshName();
-    this.fields.message(5, tensor(dtype, shape, values).text(8, name));
+    this.fields.message(5, tensorMessage(dtype, shape, values).text(8, name));
     return name;
   }
 
@@ -91,7 +72,7 @@ export class GraphWriter {
   }
 
   cast(name: string, to: DType): string {
-    return this.op('Cast', [name], { to: TYPES[to] });
+    return this.op('Cast', [name], { to: ONNX_TYPES[to] });
   }
 
   /** The table in another dtype. */
@@ -128,14 +109,14 @@ export class GraphWriter {
 
   /** An input of the signature as a table. */
   input({ name, dtype, shape }: TensorSpec): Table {
-    this.ends.message(11, valueInfo(name, dtype, shape));
+    this.ends.message(11, valueMessage(name, dtype, shape, dimensionName));
     const axis = () => this.constant('INT64', [1], [1]);
     const own = shape.length === 1 ? this.op('Unsqueeze', [name, axis()]) : name;
     return { name: own, dtype, columns: shape.length === 1 ? 1 : (shape[1] ?? 1) };
   }
 
   output({ name, dtype, shape }: TensorSpec, table: Table): void {
-    this.ends.message(12, valueInfo(name, dtype, shape));
+    this.ends.message(12, valueMessage(name, dtype, shape, dimensionName));
     const own = this.as(table, dtype).name;
     if (shape.length === 1)
       this.node('Reshape', [own, this.constant('INT64', [1], [-1])], [name], {}, '');
@@ -145,16 +126,8 @@ export class GraphWriter {
   /** The file. Throws RangeError where it is too large for one. */
   toModel(producer: string): Uint8Array {
     const graph = new Message().text(2, 'model').append(this.fields).append(this.ends);
-    const model = new Message()
-      .integer(1, IR_VERSION)
-      .text(2, producer)
-      .message(8, new Message().text(1, '').integer(2, OPERATORS));
-    if (this.usesMachineLearning)
-      model.message(8, new Message().text(1, ML_DOMAIN).integer(2, MACHINE_LEARNING));
-    model.message(7, graph);
-    if (model.size > LARGEST)
-      throw new RangeError(`The graph has ${model.size} bytes, and ONNX takes ${LARGEST} at most.`);
-    return model.toBytes();
+    const domains = this.usesMachineLearning ? [ML_DOMAIN] : [];
+    return modelBytes(graph, { producer, domains });
   }
 
   private freshName(): string {
@@ -168,77 +141,14 @@ export class GraphWriter {
     operator: string,
     inputs: string[],
     outputs: string[],
-    attributes: Record<string, Attribute>,
+    attributes: Record<string, OnnxAttribute>,
     domain: string,
   ): void {
-    const node = new Message();
-    for (const name of inputs) node.text(1, name);
-    for (const name of outputs) node.text(2, name);
-    node.text(4, operator);
-    for (const [name, value] of Object.entries(attributes)) node.message(5, attribute(name, value));
-    if (domain) node.text(7, domain);
+    const node = nodeMessage({ operator, domain, inputs, outputs, attributes });
     this.fields.message(1, node);
   }
 }
 
-/** A TensorProto without a name. */
-export function tensor(
-  dtype: DType,
-  shape: number[],
-  values: ArrayLike<number | bigint | string>,
-): Message {
-  const message = new Message().integers(1, shape).integer(2, TYPES[dtype]);
-  if (dtype === 'BYTES') {
-    for (let i = 0; i < values.length; i++) message.text(6, String(values[i]));
-    return message;
-  }
-  return message.bytes(9, rawData(dtype, values));
-}
-
-function rawData(dtype: DType, values: ArrayLike<number | bigint | string>): Uint8Array {
-  const numbers = () => Array.from(values, Number);
-  const data =
-    dtype === 'FP64'
-      ? Float64Array.from(numbers())
-      : dtype === 'FP32'
-        ? Float32Array.from(numbers())
-        : dtype === 'INT64'
-          ? BigInt64Array.from(Array.from(values, BigInt))
-          : dtype === 'INT32'
-            ? Int32Array.from(numbers())
-            : Uint8Array.from(numbers());
-  return new Uint8Array(data.buffer);
-}
-
-const AttributeType = { integer: 2, tensor: 4, integers: 7, strings: 8 } as const;
-
-function attribute(name: string, value: Attribute): Message {
-  const message = new Message().text(1, name);
-  if (typeof value === 'number')
-    return message.integer(3, value).integer(20, AttributeType.integer);
-  if (value instanceof Message) return message.message(5, value).integer(20, AttributeType.tensor);
-  if (areTexts(value)) {
-    for (const text of value) message.text(9, text);
-    return message.integer(20, AttributeType.strings);
-  }
-  return message.integers(8, value).integer(20, AttributeType.integers);
-}
-
-function areTexts(value: string[] | number[] | Int32Array): value is string[] {
-  return typeof value[0] === 'string';
-}
-
-function valueInfo(name: string, dtype: DType, shape: number[]): Message {
-  const dimensions = new Message();
-  for (const [i, size] of shape.entries()) {
-    const dimension = new Message();
-    if (size >= 0) dimension.integer(1, size);
-    else dimension.text(2, i === 0 ? 'rows' : `size_${i}`);
-    dimensions.message(1, dimension);
-  }
-  const type = new Message().message(
-    1,
-    new Message().integer(1, TYPES[dtype]).message(2, dimensions),
-  );
-  return new Message().text(1, name).message(2, type);
+function dimensionName(axis: number): string {
+  return axis === 0 ? 'rows' : `size_${axis}`;
 }

@@ -6,7 +6,8 @@ import {
   readForestArrays,
   type WeightsReader,
 } from '#program';
-import { type GraphWriter, type Table, tensor } from './graph-writer.js';
+import { tensorMessage } from '../onnx-file/onnx-messages.js';
+import type { GraphWriter, Table } from './graph-writer.js';
 
 /** Modes of a node of TreeEnsemble (ai.onnx.ml 5). */
 const Mode = { lessOrEqual: 0, less: 1 } as const;
@@ -167,23 +168,27 @@ function ensembleAttributes(trees: Trees, leaves: Leaves, dtype: 'FP32' | 'FP64'
     post_transform: 0,
     tree_roots: roots,
     nodes_featureids: inner.map((node) => Math.max(features[node] ?? 0, 0)),
-    nodes_splits: tensor(
-      dtype,
-      [inner.length],
-      inner.map((node) => (isLeaf(node) ? 0 : (thresholds[node] ?? 0))),
-    ),
-    nodes_modes: tensor(
-      'UINT8',
-      [inner.length],
-      inner.map(() => trees.mode),
-    ),
+    nodes_splits: {
+      tensor: tensorMessage(
+        dtype,
+        [inner.length],
+        inner.map((node) => (isLeaf(node) ? 0 : (thresholds[node] ?? 0))),
+      ),
+    },
+    nodes_modes: {
+      tensor: tensorMessage(
+        'UINT8',
+        [inner.length],
+        inner.map(() => trees.mode),
+      ),
+    },
     nodes_truenodeids: yes.map(placeOf),
     nodes_trueleafs: yes.map(isLeaf),
     nodes_falsenodeids: no.map(placeOf),
     nodes_falseleafs: no.map(isLeaf),
     nodes_missing_value_tracks_true: inner.map((node) => Number(trees.missingLeft(node))),
     leaf_targetids: targets,
-    leaf_weights: tensor(dtype, [numbers.length], numbers),
+    leaf_weights: { tensor: tensorMessage(dtype, [numbers.length], numbers) },
   };
 }
 

@@ -1,9 +1,20 @@
-import { newData } from '../dtype.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { DTYPES, elementCount, newData } from '../dtype.js';
+import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
+
+const NUMBERS = DTYPES.filter((dtype) => dtype !== 'BYTES');
 
 /** Kernels that choose, convert and arrange. */
 export const shapes: Record<string, Kernel> = {
   identity: () => (inputs) => [onlyInput(inputs)],
+
+  /** Always the same: the weight `value`, or BYTES of the attributes `strings` and `shape`. Takes nothing. */
+  constant: (given) => {
+    const value: Value = given.has('strings')
+      ? { dtype: 'BYTES', shape: given.numbers('shape'), data: given.strings('strings') }
+      : given.weight('value', NUMBERS);
+    if (elementCount(value.shape) !== value.data.length) given.fail('its shape has another size');
+    return () => [value];
+  },
 
   /** The column of the largest value of each row, the first of equals, as INT64 `[rows]`. */
   'arg-max': () => (inputs) => {

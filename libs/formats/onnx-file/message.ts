@@ -18,6 +18,13 @@ export class Message {
     return this.bytes(field, varints(values));
   }
 
+  /** Fields of floats, one by one. */
+  float32s(field: number, values: number[]): this {
+    for (const value of values)
+      this.push(varints([field * 8 + 5])).push(new Uint8Array(Float32Array.of(value).buffer));
+    return this;
+  }
+
   bytes(field: number, value: Uint8Array): this {
     return this.push(varints([field * 8 + 2, value.length])).push(value);
   }

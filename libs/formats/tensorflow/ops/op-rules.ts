@@ -1,0 +1,7 @@
+import type { OpRule } from '../op-rule.js';
+import { calls } from './calls.js';
+
+/** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
+export const opRules: ReadonlyMap<string, OpRule> = new Map(
+  [calls].flatMap((rules) => Object.entries(rules)),
+);
