@@ -10,6 +10,7 @@ export {
   holdsDType,
   isDType,
   newData,
+  viewData,
   type TypedArray,
 } from './dtype.js';
 export { below32, below64, floor32 } from './float-neighbours.js';
