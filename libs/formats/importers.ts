@@ -3,6 +3,7 @@ import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
 import { sklearnImporter } from './sklearn/sklearn-importer.js';
+import { tfjsImporter } from './tfjs/tfjs-importer.js';
 import { treeliteImporter } from './treelite/treelite-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 import { ydfImporter } from './ydf/ydf-importer.js';
@@ -15,6 +16,7 @@ export const importers: readonly ModelImporter[] = [
   treeliteImporter,
   ydfImporter,
   onnxImporter,
+  tfjsImporter,
   sklearnImporter,
 ];
 
