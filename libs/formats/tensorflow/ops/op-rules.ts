@@ -3,6 +3,7 @@ import { arithmetic } from './arithmetic.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
+import { fills } from './fills.js';
 import { functions } from './functions.js';
 import { linearAlgebra } from './linear-algebra.js';
 import { reductions } from './reductions.js';
@@ -12,6 +13,7 @@ import { slices } from './slices.js';
 const families: Record<string, OpRule>[] = [
   calls,
   constants,
+  fills,
   arithmetic,
   functions,
   comparisons,

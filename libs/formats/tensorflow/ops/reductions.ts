@@ -3,7 +3,7 @@ import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried, isFloat } from './carriers.js';
 import { channelsLast, knownChannelsFirst } from './layouts.js';
-import { sizes } from './constants.js';
+import { sizes } from './fills.js';
 
 type Reduce = (op: TfOp, x: GraphValue, operator: string) => GraphValue;
 

@@ -2,7 +2,7 @@ import { axisOf, integersOf } from '../../tensor-graph/known.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { channelsLast, knownChannelsFirst } from './layouts.js';
-import { sizes } from './constants.js';
+import { sizes } from './fills.js';
 
 /** An axis that must be constant, counted from the front. */
 function axisAt(op: TfOp, i: number, rank: number): number {

@@ -1,7 +1,7 @@
 import { integersOf } from '../../tensor-graph/known.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import type { OpRule, TfOp } from '../op-rule.js';
-import { sizes } from './constants.js';
+import { sizes } from './fills.js';
 
 /** Beyond every end: ONNX cuts it to what is there. */
 const BEYOND = Number.MAX_SAFE_INTEGER;
