@@ -98,7 +98,11 @@ export class TfOp {
 
   /** A type that tensors of requests have. */
   dtype(name: string, absent?: DType): DType {
-    const type = this.type(name, absent);
+    return this.tensorType(this.type(name, absent));
+  }
+
+  /** Refuses a type that has no tensors. */
+  tensorType(type: TfType): DType {
     return isTensorType(type) ? type : this.unsupported(`${type} has no tensors here.`);
   }
 

@@ -1,7 +1,8 @@
 import type { OpRule } from '../op-rule.js';
 import { calls } from './calls.js';
+import { constants } from './constants.js';
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
 export const opRules: ReadonlyMap<string, OpRule> = new Map(
-  [calls].flatMap((rules) => Object.entries(rules)),
+  [calls, constants].flatMap((rules) => Object.entries(rules)),
 );
