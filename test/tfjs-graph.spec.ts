@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '#formats';
 import { bindInputs, bindOutputs, compareTensors, type Program, type Tensor } from '#program';
-import { dataOf } from '../libs/formats/tensor-graph/known.js';
 import { ProgramRunner } from './support/program-runner.js';
-import { tensorFlowFixtures, type TensorFlowFixture } from './support/tensorflow-fixtures.js';
+import {
+  inTypesOf,
+  tensorFlowFixtures,
+  type TensorFlowFixture,
+} from './support/tensorflow-fixtures.js';
 
 let folder: string;
 let runner: ProgramRunner;
@@ -36,18 +39,6 @@ async function load(fixture: TensorFlowFixture): Promise<Program> {
   return program;
 }
 
-/** TF.js has int32 for all integers: what was recorded is that. */
-function inTypesOf(
-  tensors: Tensor[],
-  others: { name: string; dtype: Tensor['dtype'] }[],
-): Tensor[] {
-  return tensors.map((tensor) => {
-    const dtype = others.find(({ name }) => name === tensor.name)?.dtype ?? tensor.dtype;
-    if (dtype === tensor.dtype || Array.isArray(tensor.data)) return tensor;
-    return { ...tensor, dtype, data: dataOf(dtype, tensor.data) };
-  });
-}
-
 const fixtures = tensorFlowFixtures('tfjs').filter(({ name }) => !/^(layers|nsfw)/.test(name));
 
 function named(which: (fixture: TensorFlowFixture) => boolean) {
@@ -63,7 +54,7 @@ async function modelOf(
   const place = join(folder, `upload-${name}`);
   await mkdir(place);
   const { node, function: functions = [], ...rest } = document;
-  const manifest = weights.map(({ bytes: _, ...entry }) => entry);
+  const manifest = weights.map((entry) => ({ ...entry, bytes: undefined }));
   const model = {
     format: 'graph-model',
     ...rest,

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { importers, type UploadedFile } from '#formats';
+import { compile, importers, type UploadedFile } from '#formats';
 import { elementCount, newData, type Program, type Signature, type Tensor } from '#program';
 import { compiledOnnx } from './compiled-onnx.js';
 import { toPlain, type ConformanceCase } from './conformance-runner.js';
 import { onnxFixtures } from './onnx-fixtures.js';
 import { expectedOf, requestOf, sklearnFixtures, sklearnFolders } from './sklearn-fixtures.js';
+import { inTypesOf, tensorFlowFixtures } from './tensorflow-fixtures.js';
 import { folderOf, tensorsOf, treeFixtures, uploadOf, type Expected } from './tree-fixtures.js';
 
 const ENDINGS = ['.json', '.ubj', '.txt', '.model', '.raw', '.treelite', '.cbm'];
@@ -71,6 +72,49 @@ export async function makeOnnxSuite(root: string): Promise<ConformanceCase[]> {
     }
   }
   return cases;
+}
+
+/** The first requests of the networks that are served; `left` are those that are not. */
+export async function makeNetworkSuite(
+  root: string,
+): Promise<{ cases: ConformanceCase[]; left: string[] }> {
+  const cases: ConformanceCase[] = [];
+  const left: string[] = [];
+  for (const kind of ['saved-model', 'keras', 'tfjs'] as const)
+    for (const { name, files, cases: recorded } of tensorFlowFixtures(kind)) {
+      const title = `${kind}/${name}`;
+      const outputFolder = join(root, 'compiled', kind, name);
+      const { programFolder } = await compile({ files, outputFolder });
+      const first = recorded.find(({ expected }) => expected);
+      if (!programFolder || !first) {
+        left.push(title);
+        continue;
+      }
+      const program = JSON.parse(
+        readFileSync(join(programFolder, 'program.json'), 'utf8'),
+      ) as Program;
+      const folder = `network-${cases.length}`;
+      const { inputs, expected = [], signature, tolerance } = first;
+      const weights = readFileSync(join(programFolder, 'weights.bin'));
+      const named = signature !== undefined && program.signatures;
+      const ports = named ? program.signatures?.named[signature] : program.signature;
+      const wanted = inTypesOf(expected, ports?.outputs ?? []);
+      await write(
+        join(root, folder),
+        program,
+        weights,
+        inTypesOf(inputs, ports?.inputs ?? []),
+        wanted,
+      );
+      cases.push({
+        name: title,
+        folder,
+        tolerance: Math.max(1e-5, tolerance.rtol ?? 0),
+        onnx: true,
+        ...(named && { signature }),
+      });
+    }
+  return { cases, left };
 }
 
 async function write(

@@ -57,6 +57,18 @@ export function tensorFlowFixtures(kind: 'saved-model' | 'keras' | 'tfjs'): Tens
     .map((name) => readFixture(join(root, name), name));
 }
 
+/** Recorded tensors in the dtypes of those of the same names: TF.js says int32 of all integers. */
+export function inTypesOf(
+  tensors: Tensor[],
+  others: { name: string; dtype: Tensor['dtype'] }[],
+): Tensor[] {
+  return tensors.map((tensor) => {
+    const dtype = others.find(({ name }) => name === tensor.name)?.dtype ?? tensor.dtype;
+    if (dtype === tensor.dtype || Array.isArray(tensor.data)) return tensor;
+    return { ...tensor, dtype, data: dataOf(dtype, tensor.data) };
+  });
+}
+
 function sharedFixtures(kind: string): string | undefined {
   const named = process.env['SLIPWAY_FIXTURES'];
   if (named) return join(named, kind);
