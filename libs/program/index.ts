@@ -28,3 +28,4 @@ export { type ForestArrays, readForestArrays } from './forest-arrays.js';
 export { KernelArguments } from './kernels/kernel.js';
 export { zeroInputs } from './zero-inputs.js';
 export { tokenPattern } from './kernels/token-pattern.js';
+export { isRewrite, patternFault } from './kernels/patterns.js';
