@@ -3,9 +3,11 @@ import { arithmetic } from './arithmetic.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
+import { control } from './control.js';
 import { fills } from './fills.js';
 import { functions } from './functions.js';
 import { linearAlgebra } from './linear-algebra.js';
+import { lists } from './lists.js';
 import { reductions } from './reductions.js';
 import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
@@ -15,6 +17,8 @@ import { variables } from './variables.js';
 const families: Record<string, OpRule>[] = [
   calls,
   constants,
+  control,
+  lists,
   fills,
   arithmetic,
   functions,
