@@ -251,7 +251,8 @@ describe('comparisons, logic and bits', () => {
     ] as const) {
       const count = [2, 2, 1, 0];
       const bits = Number(/\d+/.exec(dtype)?.[0]);
-      const wrap = dtype.startsWith('U') ? BigInt.asUintN : BigInt.asIntN;
+      const wrap = (n: number, value: bigint) =>
+        dtype.startsWith('U') ? BigInt.asUintN(n, value) : BigInt.asIntN(n, value);
       const inputs = [tensor(dtype, [4], x), tensor(dtype, [4], count)];
       const right = await answerOf(runner, { op: 'RightShift', inputs });
       const left = await answerOf(runner, { op: 'LeftShift', inputs });
