@@ -1,5 +1,10 @@
 import type { OpRule } from '../op-rule.js';
 import { arithmetic } from './arithmetic.js';
+import { blocks } from './blocks.js';
+import { convolutions } from './convolutions.js';
+import { normalisations } from './normalisations.js';
+import { paddings } from './paddings.js';
+import { poolings } from './poolings.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
@@ -29,6 +34,11 @@ const families: Record<string, OpRule>[] = [
   linearAlgebra,
   variables,
   refusals,
+  convolutions,
+  poolings,
+  normalisations,
+  paddings,
+  blocks,
 ];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
