@@ -10,6 +10,7 @@ export {
   holdsDType,
   isDType,
   newData,
+  viewData,
   type TypedArray,
 } from './dtype.js';
 export { below32, below64, floor32 } from './float-neighbours.js';
@@ -20,6 +21,7 @@ export { parseProgram } from './parse-program.js';
 export * from './program-error.js';
 export * from './program.js';
 export { loadProgram, type LoadOptions, type Runtime } from './runtime.js';
+export * from './signatures.js';
 export * from './tensor.js';
 export { WeightsReader, WeightsWriter } from './weights.js';
 export { type ForestArrays, readForestArrays } from './forest-arrays.js';

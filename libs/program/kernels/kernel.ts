@@ -159,6 +159,18 @@ export function tableShape({ shape }: Value): { rows: number; columns: number } 
   return { rows, columns };
 }
 
+/** The rows of the only input, a table of floating-point numbers that has so many columns. */
+export function rowsOf(
+  given: KernelArguments,
+  inputs: Value[],
+  width: number,
+): { input: Value; source: Float32Array | Float64Array; rows: number } {
+  const input = onlyInput(inputs);
+  const { rows, columns } = tableShape(input);
+  if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
+  return { input, source: floatsOf(input.data, 'rows'), rows };
+}
+
 /** How a message speaks of a column that an estimator reads: by its place there, and as the request calls it. */
 export function columnText(column: number, name: string | undefined): string {
   return name === undefined ? String(column) : `${column} ("${name.slice(0, 100)}")`;
