@@ -9,6 +9,8 @@ import { linearAlgebra } from './linear-algebra.js';
 import { reductions } from './reductions.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
+import { strings } from './strings.js';
+import { tables } from './tables.js';
 
 const families: Record<string, OpRule>[] = [
   calls,
@@ -21,6 +23,8 @@ const families: Record<string, OpRule>[] = [
   slices,
   reductions,
   linearAlgebra,
+  strings,
+  tables,
 ];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */

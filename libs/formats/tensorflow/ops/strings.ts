@@ -75,7 +75,9 @@ const reduceJoin: OpRule = (op) => {
     : input.shape?.filter((_, axis) => !axes.includes(axis));
   return op.graph.kernel('reduce-join', [input], [bytes(shape)], {
     attributes: { separator: op.text('separator', ''), keep },
-    weights: { axes: { dtype: 'INT64', shape: [axes.length], data: BigInt64Array.from(axes, BigInt) } },
+    weights: {
+      axes: { dtype: 'INT64', shape: [axes.length], data: BigInt64Array.from(axes, BigInt) },
+    },
   });
 };
 
@@ -213,9 +215,12 @@ const decodeRaw: OpRule = (op) => {
 const UNICODE = ['utf-8', 'utf-16-be', 'utf-32-be'];
 
 function unicode(op: TfOp, name: string, absent?: string): string {
-  const encoding = op.text(name, absent).toLowerCase().replace(/^utf-?(\d+)-?(be)?$/, (_, bits: string) =>
-    bits === '8' ? 'utf-8' : `utf-${bits}-be`,
-  );
+  const encoding = op
+    .text(name, absent)
+    .toLowerCase()
+    .replace(/^utf-?(\d+)-?(be)?$/, (_, bits: string) =>
+      bits === '8' ? 'utf-8' : `utf-${bits}-be`,
+    );
   return UNICODE.includes(encoding) ? encoding : op.unsupported(`its encoding ${encoding} is not.`);
 }
 
@@ -274,8 +279,7 @@ export const strings: Record<string, OpRule> = {
   StringToNumber: toNumber,
   AsString: asString,
   StaticRegexReplace: (op) => replace(op, op.text('pattern'), op.text('rewrite')),
-  RegexReplace: (op) =>
-    replace(op, constantText(op, 1, 'pattern'), constantText(op, 2, 'rewrite')),
+  RegexReplace: (op) => replace(op, constantText(op, 1, 'pattern'), constantText(op, 2, 'rewrite')),
   StaticRegexFullMatch: (op) => match(op, op.text('pattern')),
   RegexFullMatch: (op) => match(op, constantText(op, 1, 'pattern')),
   StringToHashBucketFast: hash('farm'),
@@ -287,4 +291,3 @@ export const strings: Record<string, OpRule> = {
   UnicodeEncode: encodeUnicode,
   UnicodeTranscode: transcode,
 };
-

@@ -42,10 +42,15 @@ const find: OpRule = (op) => {
     table.valueDtype,
     table.values,
   );
-  return op.graph.kernel('look-up', [asked, absent], [{ dtype: table.valueDtype, shape: asked.shape }], {
-    attributes: { ...keys.attributes, ...values.attributes },
-    weights: { ...keys.weights, ...values.weights },
-  });
+  return op.graph.kernel(
+    'look-up',
+    [asked, absent],
+    [{ dtype: table.valueDtype, shape: asked.shape }],
+    {
+      attributes: { ...keys.attributes, ...values.attributes },
+      weights: { ...keys.weights, ...values.weights },
+    },
+  );
 };
 
 /** Lookups in tables, whose contents are known when the model is imported. */
@@ -67,11 +72,13 @@ export const tables: Record<string, OpRule> = {
     const input = op.tensor(0);
     const boundaries = op.list('boundaries').map((item) => {
       if (item.kind === 'float') return item.value;
-      return item.kind === 'integer' ? Number(item.value) : op.unsupported('its boundaries are not numbers.');
+      return item.kind === 'integer'
+        ? Number(item.value)
+        : op.unsupported('its boundaries are not numbers.');
     });
-    const weight = { dtype: 'FP32', shape: [boundaries.length], data: Float32Array.from(boundaries) } as const;
+    const data = Float32Array.from(boundaries);
     return op.graph.kernel('buckets-of', [input], [{ dtype: 'INT32', shape: input.shape }], {
-      weights: { boundaries: weight },
+      weights: { boundaries: { dtype: 'FP32', shape: [data.length], data } },
     });
   },
 };
