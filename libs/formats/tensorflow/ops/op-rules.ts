@@ -18,6 +18,8 @@ import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
+import { strings } from './strings.js';
+import { tables } from './tables.js';
 
 const families: Record<string, OpRule>[] = [
   calls,
@@ -39,6 +41,8 @@ const families: Record<string, OpRule>[] = [
   normalisations,
   paddings,
   blocks,
+  strings,
+  tables,
 ];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
