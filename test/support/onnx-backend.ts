@@ -19,14 +19,15 @@ export interface BackendData {
   folder: string;
 }
 
-/** Debian's package libonnx-testdata, what `test/make/onnx-backend.py` wrote, and what `ONNX_BACKEND_DATA` names. */
+/** A few of the repository, and what `.ci/onnx-backend` brings, or `ONNX_BACKEND_DATA` names. */
 export function backendData(): BackendData[] {
   const named = process.env['ONNX_BACKEND_DATA'];
-  const made = join(import.meta.dirname, '..', '..', '..', '.cache', 'onnx-backend');
+  const root = join(import.meta.dirname, '..', '..', '..');
   return [
     ...(named ? named.split(':').map((folder) => ({ title: basename(folder), folder })) : []),
+    { title: 'test/fixtures', folder: join(root, 'test', 'fixtures', 'onnx-backend') },
     { title: 'libonnx-testdata', folder: '/usr/share/libonnx-testdata/data' },
-    { title: 'onnx-backend', folder: made },
+    { title: 'onnx-backend', folder: join(root, '.cache', 'onnx-backend') },
   ].flatMap(({ title, folder }) => {
     if (!existsSync(folder)) return [];
     const version = join(folder, 'version');
