@@ -2,12 +2,14 @@ import { mkdtemp, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Difference, Signature } from '#program';
+import type { Difference, Signature, Signatures } from '#program';
 import { ContainedProcess, type ProcessEnd } from './contained-process.js';
 
 /** An input example as it is stored: V2 tensors in JSON. With `expected` these are golden rows. */
 export interface CompileExample {
   inputs: unknown[];
+  /** `signature_name` says which signature it is for. */
+  parameters?: Record<string, unknown>;
   expected?: unknown[];
   tolerance?: { rtol?: number; atol?: number };
 }
@@ -51,6 +53,7 @@ export interface CompileResult {
   /** `format@version`; null where there was none. */
   importer: string | null;
   signature?: Signature;
+  signatures?: Signatures;
   difference?: GoldenDifference;
   /** Folder with `program.json` and `weights.bin`; the program's other files are the uploaded ones with these paths. */
   programFolder?: string;

@@ -1,7 +1,10 @@
 import {
+  inputName,
+  outputName,
   WEIGHTS_FILE,
   type Program,
   type Signature,
+  type Signatures,
   type TensorSpec,
   type WeightRef,
 } from '#program';
@@ -20,8 +23,13 @@ export interface GraphFacts {
   /** `format@version` */
   importer: string;
   format: string;
-  /** The only signature, or several by name. */
-  signatures: GraphSignature | { default?: string; named: Map<string, GraphSignature> };
+  /** The only signature, or those that have names. */
+  signatures: GraphSignature | NamedSignatures;
+}
+
+/** Signatures by name, with what is only to be told of them and of others (see `Signatures`). */
+export interface NamedSignatures extends Pick<Signatures, 'default' | 'refused' | 'tensorflow'> {
+  named: Map<string, GraphSignature>;
 }
 
 /**
@@ -72,7 +80,7 @@ export function writeGraph(
     signature: first?.[1] ?? { inputs: [], outputs: [] },
     ...(several && {
       signatures: {
-        ...(signatures.default !== undefined && { default: signatures.default }),
+        ...toldOf(signatures),
         named: Object.fromEntries(entries),
       },
     }),
@@ -80,14 +88,12 @@ export function writeGraph(
   return { program, weights: finished.weights };
 }
 
-/** What a Program calls the inputs of a named signature. */
-export function inputName(signature: string, input: string): string {
-  return `${signature}/in/${input}`;
-}
-
-/** What a Program calls the outputs of a named signature. */
-export function outputName(signature: string, output: string): string {
-  return `${signature}/out/${output}`;
+function toldOf({ default: standard, refused, tensorflow }: NamedSignatures): Partial<Signatures> {
+  return {
+    ...(standard !== undefined && { default: standard }),
+    ...(refused && { refused }),
+    ...(tensorflow && { tensorflow }),
+  };
 }
 
 function signatureOf({ inputs, outputs }: GraphSignature): Signature {

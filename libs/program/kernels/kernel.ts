@@ -44,6 +44,11 @@ export class KernelArguments {
     return this.node.attributes?.[name] !== undefined || this.node.weights?.[name] !== undefined;
   }
 
+  /** Whether a weight has this name; kernels may take some things as attributes or as weights. */
+  isWeight(name: string): boolean {
+    return this.node.weights?.[name] !== undefined;
+  }
+
   number(name: string): number {
     const value = this.node.attributes?.[name];
     return typeof value === 'number' ? value : this.fail(`attribute ${name} must be a number`);

@@ -1,7 +1,29 @@
 import type { OpRule } from '../op-rule.js';
+import { arithmetic } from './arithmetic.js';
 import { calls } from './calls.js';
+import { comparisons } from './comparisons.js';
+import { constants } from './constants.js';
+import { fills } from './fills.js';
+import { functions } from './functions.js';
+import { linearAlgebra } from './linear-algebra.js';
+import { reductions } from './reductions.js';
+import { shapes } from './shapes.js';
+import { slices } from './slices.js';
+
+const families: Record<string, OpRule>[] = [
+  calls,
+  constants,
+  fills,
+  arithmetic,
+  functions,
+  comparisons,
+  shapes,
+  slices,
+  reductions,
+  linearAlgebra,
+];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
 export const opRules: ReadonlyMap<string, OpRule> = new Map(
-  [calls].flatMap((rules) => Object.entries(rules)),
+  families.flatMap((rules) => Object.entries(rules)),
 );
