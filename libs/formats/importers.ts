@@ -2,6 +2,7 @@ import { catboostImporter } from './catboost/catboost-importer.js';
 import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
+import { savedModelImporter } from './saved-model/saved-model-importer.js';
 import { sklearnImporter } from './sklearn/sklearn-importer.js';
 import { tfjsImporter } from './tfjs/tfjs-importer.js';
 import { treeliteImporter } from './treelite/treelite-importer.js';
@@ -14,6 +15,7 @@ export const importers: readonly ModelImporter[] = [
   lightgbmImporter,
   catboostImporter,
   treeliteImporter,
+  savedModelImporter,
   ydfImporter,
   onnxImporter,
   tfjsImporter,
