@@ -8,7 +8,7 @@ import type { Tensor } from '#program';
 import { type InferTensor, Slipway } from '#sdk';
 import { buildForBrowsers, findChromium, startChromium } from './support/chromium.js';
 import { Product } from './support/product.js';
-import { tensorFlowFixtures } from './support/tensorflow-fixtures.js';
+import { filesOf, networkFixtures, tensorOf } from './support/network-cases.js';
 import { LETTERS, WINDOW, writeTextGenerator } from './support/text-generator.js';
 
 /*
@@ -99,24 +99,27 @@ type Predict = (inputs: InferTensor[]) => Promise<InferTensor[]>;
   }, 120_000);
 
   const images = [
-    { kind: 'tfjs' as const, model: 'nsfw-mobilenet' },
-    { kind: 'saved-model' as const, model: 'keras2-cnn-image' },
-    { kind: 'keras' as const, model: 'k3-cnn' },
+    { kind: 'tfjs', model: 'nsfw-mobilenet' },
+    { kind: 'saved-model', model: 'keras2-cnn-image' },
+    { kind: 'keras', model: 'k3-cnn' },
   ];
   it.each(images)(
     'an image classifier ($kind/$model) answers as on the server',
     async ({ kind, model }) => {
-      const fixture = tensorFlowFixtures(kind).find(({ name }) => name === model);
+      const fixture = networkFixtures(kind).find(({ name }) => name === `${kind}/${model}`);
       if (!fixture) return;
       const upload = join(folder, model);
-      for (const { path, file } of fixture.files) {
+      for (const { path, file } of filesOf(fixture.folder)) {
         await mkdir(dirname(join(upload, path)), { recursive: true });
         await copyFile(file, join(upload, path));
       }
       const asked = await open(model, upload);
-      expect(fixture.cases.length).toBeGreaterThan(0);
-      for (const { inputs } of fixture.cases) {
-        const request = inputs.map(inferTensor);
+      const { cases = [] } = fixture.expected;
+      expect(cases.length).toBeGreaterThan(0);
+      for (const { inputs } of cases) {
+        const request = Object.entries(inputs).map((entry) =>
+          inferTensor(tensorOf(fixture.folder, ...entry)),
+        );
         const [onServer, inPage] = [await asked.server(request), await asked.inPage(request)];
         expect(inPage.map(({ name, shape }) => ({ name, shape }))).toEqual(
           onServer.map(({ name, shape }) => ({ name, shape })),

@@ -1,13 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { compile, importers, type UploadedFile } from '#formats';
-import { elementCount, newData, type Program, type Signature, type Tensor } from '#program';
+import { importers, type UploadedFile } from '#formats';
+import {
+  elementCount,
+  newData,
+  type Program,
+  type Signature,
+  type Tensor,
+  type TensorSpec,
+} from '#program';
 import { compiledOnnx } from './compiled-onnx.js';
 import { toPlain, type ConformanceCase } from './conformance-runner.js';
 import { onnxFixtures } from './onnx-fixtures.js';
 import { expectedOf, requestOf, sklearnFixtures, sklearnFolders } from './sklearn-fixtures.js';
-import { inTypesOf, tensorFlowFixtures } from './tensorflow-fixtures.js';
+import { compileNetwork, inTypesOf, networkFixtures, tensorOf } from './network-cases.js';
 import { folderOf, tensorsOf, treeFixtures, uploadOf, type Expected } from './tree-fixtures.js';
 
 const ENDINGS = ['.json', '.ubj', '.txt', '.model', '.raw', '.treelite', '.cbm'];
@@ -80,40 +87,35 @@ export async function makeNetworkSuite(
 ): Promise<{ cases: ConformanceCase[]; left: string[] }> {
   const cases: ConformanceCase[] = [];
   const left: string[] = [];
-  for (const kind of ['saved-model', 'keras', 'tfjs'] as const)
-    for (const { name, files, cases: recorded } of tensorFlowFixtures(kind)) {
-      const title = `${kind}/${name}`;
-      const outputFolder = join(root, 'compiled', kind, name);
-      const { programFolder } = await compile({ files, outputFolder });
-      const first = recorded.find(({ expected }) => expected);
-      if (!programFolder || !first) {
-        left.push(title);
-        continue;
-      }
-      const program = JSON.parse(
-        readFileSync(join(programFolder, 'program.json'), 'utf8'),
-      ) as Program;
-      const folder = `network-${cases.length}`;
-      const { inputs, expected = [], signature, tolerance } = first;
-      const weights = readFileSync(join(programFolder, 'weights.bin'));
-      const named = signature !== undefined && program.signatures;
-      const ports = named ? program.signatures?.named[signature] : program.signature;
-      const wanted = inTypesOf(expected, ports?.outputs ?? []);
-      await write(
-        join(root, folder),
-        program,
-        weights,
-        inTypesOf(inputs, ports?.inputs ?? []),
-        wanted,
-      );
-      cases.push({
-        name: title,
-        folder,
-        tolerance: Math.max(1e-5, tolerance.rtol ?? 0),
-        onnx: true,
-        ...(named && { signature }),
-      });
+  for (const fixture of ['saved-model', 'keras', 'tfjs'].flatMap(networkFixtures)) {
+    const { name, expected: recorded } = fixture;
+    const { program, weights } = await compileNetwork(fixture.folder);
+    const first = recorded.cases?.find(({ outputs }) => outputs);
+    if (!program || !weights || !first) {
+      left.push(name);
+      continue;
     }
+    const folder = `network-${cases.length}`;
+    const { inputs, outputs = {}, tolerance } = first;
+    const signature = program.signatures && first.signature;
+    const tensors = (written: typeof inputs, specs: TensorSpec[]) =>
+      inTypesOf(
+        Object.entries(written).map((entry) => tensorOf(fixture.folder, ...entry)),
+        specs,
+      );
+    const named = signature === undefined ? undefined : program.signatures?.named[signature];
+    const ports = named ?? program.signature;
+    const wanted = tensors(outputs, ports.outputs);
+    await write(join(root, folder), program, weights, tensors(inputs, ports.inputs), wanted);
+    cases.push({
+      name,
+      folder,
+      // Numbers are compared with the largest.
+      tolerance: Math.max(1e-5, (tolerance?.rtol ?? 0) + (tolerance?.atol ?? 0)),
+      onnx: true,
+      ...(signature !== undefined && { signature }),
+    });
+  }
   return { cases, left };
 }
 

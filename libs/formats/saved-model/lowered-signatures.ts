@@ -4,7 +4,7 @@ import type { GraphSignature } from '../tensor-graph/write-graph.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { Lowering, type LoweringFacts } from '../tensorflow/lowering.js';
 import { isTensor, type TfValue } from '../tensorflow/op-rule.js';
-import type { TfGraph, TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import type { TfGraph, TfNode, TfRef, TfType } from '../tensorflow/tf-graph.js';
 import { isTensorType } from '../tensorflow/tf-types.js';
 import { plainRef } from './graph-def.js';
 import { lastingEffect } from './lasting-effects.js';
@@ -26,7 +26,8 @@ export function lowerSignature(
     return { spec, value: graph.input(spec), ref: refOf(name, info) };
   });
   const wanted = byName(signature.outputs).map(([name, info]) => ({
-    spec: specOf(name, info),
+    name,
+    info,
     ref: refOf(name, info),
   }));
   const fed = feed(nodes, inputs);
@@ -40,7 +41,7 @@ export function lowerSignature(
   const values = lowering.lower(graph, { nodes: fed.nodes, given: fed.given, wanted: refs });
   return {
     inputs: inputs.map(({ spec, value }) => ({ spec, value })),
-    outputs: wanted.map(({ spec }, i) => ({ spec, value: output(spec, values[i]) })),
+    outputs: wanted.map(({ name, info }, i) => output(name, info, values[i])),
   };
 }
 
@@ -48,10 +49,13 @@ function byName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
   return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function specOf(name: string, { dtype, shape }: TensorInfo): TensorSpec {
+function specOf(
+  name: string,
+  { dtype, shape }: { dtype: TfType; shape?: readonly number[] | undefined },
+): TensorSpec {
   if (!isTensorType(dtype))
     throw new UnsupportedModel(`${JSON.stringify(name)} is of the type ${dtype}.`);
-  return { name, dtype, shape: shape ?? [], ...(!shape && { anyShape: true as const }) };
+  return { name, dtype, shape: [...(shape ?? [])], ...(!shape && { anyShape: true as const }) };
 }
 
 function refOf(name: string, info: TensorInfo): TfRef {
@@ -62,16 +66,22 @@ function refOf(name: string, info: TensorInfo): TfRef {
   return plainRef(info.name);
 }
 
-function output(spec: TensorSpec, value: TfValue | undefined): GraphValue {
+/** An output; where its signature does not say of what type it is, it is of that which it has. */
+function output(
+  name: string,
+  info: TensorInfo,
+  value: TfValue | undefined,
+): { spec: TensorSpec; value: GraphValue } {
   if (!value || !isTensor(value))
     throw new UnsupportedModel(
-      `The output ${JSON.stringify(spec.name)} is a ${value?.resource ?? 'value'} and no tensor.`,
+      `The output ${JSON.stringify(name)} is a ${value?.resource ?? 'value'} and no tensor.`,
     );
+  const spec = specOf(name, info.dtype === 'DT_INVALID' ? { ...info, ...value } : info);
   if (value.dtype !== spec.dtype)
     throw new DamagedModel(
       `The output ${JSON.stringify(spec.name)} is said to be ${spec.dtype} and is ${value.dtype}.`,
     );
-  return value;
+  return { spec, value };
 }
 
 interface Feed {
