@@ -4,6 +4,7 @@ import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
 import { savedModelImporter } from './saved-model/saved-model-importer.js';
 import { sklearnImporter } from './sklearn/sklearn-importer.js';
+import { tfjsImporter } from './tfjs/tfjs-importer.js';
 import { treeliteImporter } from './treelite/treelite-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 import { ydfImporter } from './ydf/ydf-importer.js';
@@ -17,6 +18,7 @@ export const importers: readonly ModelImporter[] = [
   savedModelImporter,
   ydfImporter,
   onnxImporter,
+  tfjsImporter,
   sklearnImporter,
 ];
 
