@@ -10,6 +10,7 @@ import { ensembles } from './ensembles.js';
 import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
+import { elements } from './elements.js';
 import { encodings } from './encodings.js';
 import { hashes } from './hashes.js';
 import { lookups } from './lookups.js';
@@ -63,6 +64,7 @@ const families: Record<string, Kernel>[] = [
   splines,
   topics,
   factors,
+  elements,
   encodings,
   hashes,
   lookups,
