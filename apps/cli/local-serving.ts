@@ -9,7 +9,13 @@ import {
   type Runtime,
   showInputs,
 } from '#program';
-import { CodecError, decodeInferRequest, encodeInferResponse, modelMetadata } from '#protocols';
+import {
+  CodecError,
+  decodeInferRequest,
+  encodeInferResponse,
+  modelMetadata,
+  signatureName,
+} from '#protocols';
 import { type CompiledModel, compiledModel } from './compiled-model.js';
 
 const MOST_DEPTH = 32;
@@ -46,8 +52,8 @@ function answer(status: number, text: string): Response {
   return new Response(text, { status, headers: { 'content-type': type } });
 }
 
-function describe(name: string, { format, signature }: Program): unknown {
-  return modelMetadata({ name, format, signature });
+function describe(name: string, { format, signature, signatures }: Program): unknown {
+  return modelMetadata({ name, format, signature, signatures });
 }
 
 async function predict(
@@ -56,14 +62,16 @@ async function predict(
   body: ArrayBuffer,
 ): Promise<string> {
   const { MAX_ROWS: maxRows } = readConfig();
-  const { id, inputs, outputs } = decodeInferRequest(Buffer.from(body), {
+  const { id, inputs, outputs, parameters } = decodeInferRequest(Buffer.from(body), {
     maxRows,
     maxDepth: MOST_DEPTH,
   });
-  const bound = bindInputs(runtime, inputs, { maxRows });
+  const signature = signatureName(parameters);
+  const bound = bindInputs(runtime, inputs, { maxRows, signature });
   const wanted = bindOutputs(
     runtime,
     outputs?.map((output) => output.name),
+    signature,
   );
   const answers = await runtime.run(bound, wanted);
   return encodeInferResponse({ modelName: name, modelVersion: 'local', id, outputs: answers });

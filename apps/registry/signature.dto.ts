@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import {
   ArrayMaxSize,
@@ -72,6 +72,77 @@ export class SignatureDto {
   @IsArray()
   @IsString({ each: true })
   defaultOutputs?: string[];
+}
+
+export class TensorFlowTensorDto {
+  @ApiProperty({ example: 'x' })
+  name: string;
+
+  @ApiProperty({ example: 'DT_FLOAT' })
+  dtype: string;
+
+  @ApiProperty({ type: [Number], nullable: true, description: 'Null: of any rank' })
+  shape: number[] | null;
+
+  @ApiProperty({ example: 'serving_default_x:0', description: 'What the graph calls it' })
+  tensor: string;
+}
+
+export class TensorFlowSignatureDto {
+  @ApiProperty({ example: 'tensorflow/serving/predict' })
+  methodName: string;
+
+  @ApiProperty({ type: [TensorFlowTensorDto] })
+  inputs: TensorFlowTensorDto[];
+
+  @ApiProperty({ type: [TensorFlowTensorDto] })
+  outputs: TensorFlowTensorDto[];
+}
+
+@ApiExtraModels(TensorFlowSignatureDto)
+export class TensorFlowSignaturesDto {
+  @ApiProperty({ type: [String], example: ['serve'] })
+  tags: string[];
+
+  @ApiProperty({
+    type: Object,
+    additionalProperties: { $ref: getSchemaPath(TensorFlowSignatureDto) },
+    description: 'By name, those that cannot be run included',
+  })
+  signatures: Record<string, TensorFlowSignatureDto>;
+}
+
+/** The signatures of a model that names them. */
+@ApiExtraModels(SignatureDto)
+export class SignaturesDto {
+  @ApiProperty({
+    required: false,
+    type: String,
+    description: 'The one that a request gets which names none',
+  })
+  default?: string;
+
+  @ApiProperty({
+    type: Object,
+    additionalProperties: { $ref: getSchemaPath(SignatureDto) },
+    description: 'By `parameters.signature_name` of a request',
+  })
+  named: Record<string, SignatureDto>;
+
+  @ApiProperty({
+    required: false,
+    type: Object,
+    additionalProperties: { type: 'string' },
+    description: 'Those that cannot be run, and why',
+  })
+  refused?: Record<string, string>;
+
+  @ApiProperty({
+    required: false,
+    type: TensorFlowSignaturesDto,
+    description: 'What `saved_model_cli show --all` shows',
+  })
+  tensorflow?: TensorFlowSignaturesDto;
 }
 
 export class ToleranceDto {

@@ -11,7 +11,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { NewLineageDto, VersionLineageDto } from './lineage.dto.js';
-import { SignatureDto, InputExampleDto } from './signature.dto.js';
+import { InputExampleDto, SignatureDto, SignaturesDto } from './signature.dto.js';
 import { IsJsonObject, IsMetricMap, IsStringMap, MayBeAbsent } from './validators.js';
 
 export class FileDto {
@@ -174,6 +174,13 @@ export class VersionDto {
 
   @ApiProperty({ type: SignatureDto, nullable: true })
   signature: SignatureDto | null;
+
+  @ApiProperty({
+    type: SignaturesDto,
+    nullable: true,
+    description: 'Null where the signatures of the model have no names',
+  })
+  signatures: SignaturesDto | null;
 
   @ApiProperty({ type: InputExampleDto, nullable: true })
   inputExample: InputExampleDto | null;

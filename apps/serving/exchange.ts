@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RowRange, Tensor } from '#program';
+import type { RowRange, Signature, Tensor } from '#program';
 import type { Job, LoadedVersion } from '#serving';
 
 const JSON_TYPE = 'application/json';
@@ -24,6 +24,8 @@ export class Exchange implements Job {
   /** The model as the request names it, and the version that runs it. */
   model = '';
   version: LoadedVersion | undefined;
+  /** The one of the version's that the request is about. */
+  signature: Signature | undefined;
   /** What the client calls its request, in the body. */
   bodyId: string | undefined;
   inputs: Tensor[] = [];

@@ -15,6 +15,7 @@ import {
 } from '#platform';
 import {
   bindOutputs,
+  chooseSignature,
   ProgramError,
   type RowRange,
   showInputs,
@@ -30,6 +31,7 @@ import {
   serverLive,
   serverMetadata,
   serverReady,
+  signatureName,
   type InferLimits,
 } from '#protocols';
 import type { LoadedVersion, ModelManager, RequestCounts, RunMarker } from '#serving';
@@ -184,8 +186,8 @@ export class Front {
       exchange.answering = version.version;
       const numbers = [...(this.#options.manager.routes.get(model)?.versions.keys() ?? [])];
       const versions = word === undefined ? numbers.sort((a, b) => a - b) : [version.version];
-      const { format, signature } = version.program;
-      exchange.json(200, modelMetadata({ name: model, versions, format, signature }));
+      const { format, signature, signatures } = version.program;
+      exchange.json(200, modelMetadata({ name: model, versions, format, signature, signatures }));
     } finally {
       version.release();
     }
@@ -238,11 +240,14 @@ export class Front {
     const large = body.length > LARGE_BODY;
     try {
       if (large) marker?.coding(body.length / SLOWEST_BYTES_PER_MS);
-      const { id, inputs, outputs } = decodeInferRequest(body, this.#limits);
+      const { id, inputs, outputs, parameters } = decodeInferRequest(body, this.#limits);
       exchange.bodyId = id;
-      exchange.inputs = version.program.bind(inputs, config.MAX_ROWS);
+      const asked = parameters && signatureName(parameters);
+      exchange.signature = chooseSignature(version.program, asked).signature;
+      const limits = { maxRows: config.MAX_ROWS, signature: asked };
+      exchange.inputs = version.program.bind(inputs, limits);
       exchange.rows = exchange.inputs[0]?.shape[0] ?? 1;
-      exchange.outputs = bindOutputs(version.program, outputs?.map(nameOf));
+      exchange.outputs = bindOutputs(version.program, outputs?.map(nameOf), asked);
       exchange.deadline = Date.now() + config.PREDICT_TIMEOUT;
       version.batcher.submit(exchange);
     } catch (error) {
@@ -270,7 +275,7 @@ export class Front {
 
   #fail(exchange: Exchange, cause: unknown): void {
     if (exchange.ended) return;
-    const error = expected(cause, exchange.version?.program.signature);
+    const error = expected(cause, exchange.signature ?? exchange.version?.program.signature);
     const problem = problemOf(error, exchange.id);
     if (problem.status >= 500) {
       const fields = logged(exchange, problem.status);

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deserialize } from 'node:v8';
 import {
   bindInputs,
   bindOutputs,
+  chooseSignature,
   compareTensors,
   fromBfloat16,
   fromFloat16,
@@ -15,8 +15,8 @@ import {
   type Tensor,
   zeroInputs,
 } from '#program';
-import { CodecError, decodeTensors } from '#protocols';
-import { endWithParent, openChannel } from './contained-child.js';
+import { CodecError, decodeTensors, signatureName } from '#protocols';
+import { endWithParent, openChannel, requestOf } from './contained-child.js';
 import type {
   CompileProgress,
   CompileRequest,
@@ -34,27 +34,20 @@ import { importers } from './importers.js';
 import { nodeOnnxBackend } from './node-onnx.js';
 import { openFile } from './open-file.js';
 
+const MOST_REASON = 10_000;
+
 endWithParent();
 const channel = openChannel();
-const received: Buffer[] = [];
-channel.on('data', (chunk: Buffer) => {
-  received.push(chunk);
-  const bytes = Buffer.concat(received);
-  const length = bytes.length >= 4 ? bytes.readUInt32LE(0) : Infinity;
-  if (bytes.length < 4 + length) {
-    received.splice(0, received.length, bytes);
-    return;
-  }
-  channel.removeAllListeners('data');
-  void answer(deserialize(bytes.subarray(4)) as CompileRequest);
-});
+void answer();
 
 function tell(progress: CompileProgress): void {
   channel.write(`${JSON.stringify(progress)}\n`);
 }
 
-async function answer(request: CompileRequest): Promise<void> {
-  tell({ result: await compileFiles(request) });
+async function answer(): Promise<void> {
+  const result = await compileFiles(await requestOf<CompileRequest>(channel));
+  const { reason } = result;
+  tell({ result: reason === undefined ? result : { ...result, reason: readable(reason) } });
 }
 
 async function compileFiles(request: CompileRequest): Promise<CompileResult> {
@@ -76,6 +69,11 @@ async function compileFiles(request: CompileRequest): Promise<CompileResult> {
       : { format: request.format ?? null, importer: null };
     return { state, reason: reasonOf(error), ...identified };
   }
+}
+
+/** A reason may quote what a hostile file has for a name. */
+function readable(reason: string): string {
+  return reason.slice(0, MOST_REASON).replaceAll(/[\0\p{Surrogate}]/gu, '\ufffd');
 }
 
 function nameOf({ format, version }: ModelImporter): string {
@@ -120,7 +118,7 @@ async function tryOut(
   verdict: Verdict,
   files: UploadedFile[],
   { outputFolder = '.', inputExample }: CompileRequest,
-): Promise<Pick<CompileResult, 'state' | 'reason' | 'signature' | 'difference'>> {
+): Promise<Pick<CompileResult, 'state' | 'reason' | 'signature' | 'signatures' | 'difference'>> {
   if (verdict.state !== 'servable') return verdict;
   const { program, weights } = verdict;
   tell({ phase: 'loading' });
@@ -140,17 +138,29 @@ async function tryOut(
   if (trial.reason !== undefined) return { state: 'failed', ...trial };
   await writeFile(join(outputFolder, 'weights.bin'), weights);
   await writeFile(join(outputFolder, 'program.json'), stored);
-  return { state: 'servable', signature: program.signature, ...trial };
+  const { signature, signatures } = program;
+  return { state: 'servable', signature, ...(signatures && { signatures }), ...trial };
 }
 
 /** What the first run told: with a reason it was none that a servable version has. */
 type Trial = Pick<CompileResult, 'reason' | 'difference'>;
 
-/** Zeros may be no sensible input, so an error does not count, unless it is for want of memory. */
+/** Runs each signature; what it says is that of the first that says something. */
 async function runZeros(runtime: Runtime): Promise<Trial> {
+  const names = Object.keys(runtime.signatures?.named ?? {});
+  for (const name of names.length > 0 ? names : [undefined]) {
+    const trial = await runZerosOf(runtime, name);
+    if (trial.reason !== undefined) return trial;
+  }
+  return {};
+}
+
+/** Zeros may be no sensible input, so an error does not count, unless it is for want of memory. */
+async function runZerosOf(runtime: Runtime, signature: string | undefined): Promise<Trial> {
   try {
-    const zeros = bindInputs(runtime, zeroInputs(runtime), { maxRows: Infinity });
-    await runtime.run(zeros, bindOutputs(runtime));
+    const zeros = zeroInputs(runtime, signature);
+    const bound = bindInputs(runtime, zeros, { maxRows: Infinity, signature });
+    await runtime.run(bound, bindOutputs(runtime, undefined, signature));
     return {};
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
@@ -161,15 +171,16 @@ async function runZeros(runtime: Runtime): Promise<Trial> {
 
 async function runExample(
   runtime: Runtime,
-  { inputs, expected, tolerance }: NonNullable<CompileRequest['inputExample']>,
+  { inputs, parameters, expected, tolerance }: NonNullable<CompileRequest['inputExample']>,
 ): Promise<Trial> {
   let got: Tensor[];
   let wanted: Tensor[] = [];
   try {
     const given = decodeTensors(inputs, '/inputExample/inputs');
     wanted = decodeTensors(expected ?? [], '/inputExample/expected');
-    const bound = bindInputs(runtime, given, { maxRows: Infinity });
-    got = await runtime.run(bound, outputsFor(runtime, wanted));
+    const signature = signatureName(parameters);
+    const bound = bindInputs(runtime, given, { maxRows: Infinity, signature });
+    got = await runtime.run(bound, outputsFor(runtime, wanted, signature));
   } catch (error) {
     if (!(error instanceof ProgramError) && !(error instanceof CodecError)) throw error;
     return { reason: `The input example cannot be run: ${error.message}` };
@@ -217,8 +228,13 @@ function elementAt(tensor: Tensor | undefined, at: number[]): number | string | 
 }
 
 /** The outputs that are expected, items of sequences by their sequence; all of the default ones where none is named. */
-function outputsFor(runtime: Runtime, wanted: Tensor[]): string[] {
-  const known = new Set(runtime.signature.outputs.map(({ name }) => name));
+function outputsFor(
+  runtime: Runtime,
+  wanted: Tensor[],
+  signatureAsked: string | undefined,
+): string[] {
+  const { signature } = chooseSignature(runtime, signatureAsked);
+  const known = new Set(signature.outputs.map(({ name }) => name));
   const names = wanted.map(({ name }) => (known.has(name) ? name : name.replace(/\.\d+$/, '')));
-  return bindOutputs(runtime, [...new Set(names)]);
+  return bindOutputs(runtime, [...new Set(names)], signatureAsked);
 }

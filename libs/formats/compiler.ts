@@ -2,13 +2,14 @@ import { mkdtemp, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { serialize } from 'node:v8';
-import type { Difference, Signature } from '#program';
+import type { Difference, Signature, Signatures } from '#program';
 import { ContainedProcess, type ProcessEnd } from './contained-process.js';
 
 /** An input example as it is stored: V2 tensors in JSON. With `expected` these are golden rows. */
 export interface CompileExample {
   inputs: unknown[];
+  /** `signature_name` says which signature it is for. */
+  parameters?: Record<string, unknown>;
   expected?: unknown[];
   tolerance?: { rtol?: number; atol?: number };
 }
@@ -52,6 +53,7 @@ export interface CompileResult {
   /** `format@version`; null where there was none. */
   importer: string | null;
   signature?: Signature;
+  signatures?: Signatures;
   difference?: GoldenDifference;
   /** Folder with `program.json` and `weights.bin`; the program's other files are the uploaded ones with these paths. */
   programFolder?: string;
@@ -80,7 +82,6 @@ export async function compile({ stop, ...request }: CompileRequest): Promise<Com
   const limits = { ...LIMITS, ...request.limits };
   const programFolder = request.outputFolder ?? (await mkdtemp(join(tmpdir(), 'slipway-program-')));
   await mkdir(programFolder, { recursive: true });
-  const message = serialize({ ...request, outputFolder: programFolder });
   const child = ContainedProcess.start({
     entry,
     memory: limits.memory,
@@ -88,7 +89,7 @@ export async function compile({ stop, ...request }: CompileRequest): Promise<Com
     background: true,
   });
   const conversation = new Conversation(child, limits);
-  conversation.send(message);
+  child.send({ ...request, outputFolder: programFolder });
   const end = () => child.kill('was stopped');
   stop?.addEventListener('abort', end);
   const result = await conversation.result;
@@ -124,12 +125,6 @@ class Conversation {
         resolve(this.answer ?? this.died(end));
       });
     });
-  }
-
-  send(bytes: Buffer): void {
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(bytes.length);
-    this.child.channel.write(Buffer.concat([length, bytes]));
   }
 
   private receive(text: string): void {

@@ -2,13 +2,16 @@ import { fromBfloat16, fromFloat16, holdsDType } from './dtype.js';
 import { namesColumns, pointedAtOrigin, splitNamedColumns } from './named-columns.js';
 import { ProgramError } from './program-error.js';
 import type { Program, TableBinding } from './program.js';
+import { chooseSignature, inputName, outputName } from './signatures.js';
 import type { DType, Signature, Tensor, TensorSpec } from './tensor.js';
 
 /** What of a program (or of a loaded one) says how requests are bound to it. */
-export type Bindable = Pick<Program, 'signature' | 'binding'>;
+export type Bindable = Pick<Program, 'signature' | 'signatures' | 'binding'>;
 
 export interface BindLimits {
   maxRows: number;
+  /** `parameters.signature_name` of the request; absent: the default signature. */
+  signature?: string | undefined;
 }
 
 /**
@@ -22,12 +25,17 @@ export interface BindLimits {
  * Throws ProgramError (INVALID_INPUT) with a pointer into the request's body and a message that shows the signature.
  */
 export function bindInputs(program: Bindable, tensors: Tensor[], limits: BindLimits): Tensor[] {
-  const { binding, signature } = program;
+  const { binding } = program;
+  const { name: chosen, signature } = chooseSignature(program, limits.signature);
   for (let i = 0; i < tensors.length; i++) {
     const tensor = tensors[i];
     if (tensor) checkTensor(tensor, i, signature);
   }
-  if (binding.kind === 'tensors') return bindTensors(signature, tensors, limits);
+  if (binding.kind === 'tensors') {
+    const bound = bindTensors(signature, tensors, limits);
+    if (chosen === undefined) return bound;
+    return bound.map((tensor) => ({ ...tensor, name: inputName(chosen, tensor.name) }));
+  }
   // A model that was fitted on an array takes columns by their place, whatever they are called.
   if (signature.inputs[0]?.shape.length !== 2 && namesColumns(tensors)) {
     const named = splitNamedColumns(tensors);
@@ -41,13 +49,20 @@ export function bindInputs(program: Bindable, tensors: Tensor[], limits: BindLim
 }
 
 /**
- * The outputs to run: those that the request names, else the program's default. Throws ProgramError (INVALID_INPUT) for one
- * that the program does not have.
+ * The outputs to run, as `Runtime.run` takes them: those that the request names, else the default of the signature. Throws
+ * ProgramError (INVALID_INPUT) for one that the signature does not have.
  */
 export function bindOutputs(
-  { signature }: Pick<Bindable, 'signature'>,
+  program: Pick<Bindable, 'signature' | 'signatures'>,
   requested?: string[],
+  signatureName?: string,
 ): string[] {
+  const { name: chosen, signature } = chooseSignature(program, signatureName);
+  const outputs = outputsOf(signature, requested);
+  return chosen === undefined ? outputs : outputs.map((output) => outputName(chosen, output));
+}
+
+function outputsOf(signature: Signature, requested: string[] | undefined): string[] {
   const names = signature.outputs.map((output) => output.name);
   if (!requested?.length) return signature.defaultOutputs ?? names;
   for (const [i, name] of requested.entries()) {

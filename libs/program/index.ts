@@ -10,6 +10,7 @@ export {
   holdsDType,
   isDType,
   newData,
+  viewData,
   type TypedArray,
 } from './dtype.js';
 export { below32, below64, floor32 } from './float-neighbours.js';
@@ -20,9 +21,11 @@ export { parseProgram } from './parse-program.js';
 export * from './program-error.js';
 export * from './program.js';
 export { loadProgram, type LoadOptions, type Runtime } from './runtime.js';
+export * from './signatures.js';
 export * from './tensor.js';
 export { WeightsReader, WeightsWriter } from './weights.js';
 export { type ForestArrays, readForestArrays } from './forest-arrays.js';
 export { KernelArguments } from './kernels/kernel.js';
 export { zeroInputs } from './zero-inputs.js';
 export { tokenPattern } from './kernels/token-pattern.js';
+export { isRewrite, patternFault } from './kernels/patterns.js';

@@ -11,6 +11,10 @@ export class JsonReader {
     return this.value !== undefined;
   }
 
+  get isNull(): boolean {
+    return this.value === null;
+  }
+
   fail(message: string): never {
     throw ProgramError.program(this.pointer, message);
   }

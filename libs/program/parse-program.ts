@@ -14,7 +14,8 @@ import {
   type StoredFile,
   type WeightRef,
 } from './program.js';
-import type { DType, Signature, TensorSpec } from './tensor.js';
+import { parseSignature, parseSignatures } from './parse-signatures.js';
+import type { DType } from './tensor.js';
 
 /** Bounds on what a program may hold, so that a hostile one costs little before it is refused. */
 const MOST = {
@@ -40,11 +41,13 @@ export function parseProgram(document: unknown): Program {
   const root = new JsonReader(document, '');
   checkVersion(root.field('schemaVersion'));
   const weights = parseStored(root.field('weights'));
+  const signatures = root.field('signatures');
   const program: Program = {
     schemaVersion: SCHEMA_VERSION,
     importer: root.field('importer').string(),
     format: root.field('format').string(),
     signature: parseSignature(root.field('signature')),
+    ...(signatures.present && { signatures: parseSignatures(signatures) }),
     binding: parseBinding(root.field('binding')),
     rowwise: root.field('rowwise').boolean(),
     nodes: root
@@ -83,40 +86,6 @@ function parseFile(at: JsonReader): ProgramFile {
   return { path, ...parseStored(at) };
 }
 
-function parseSignature(at: JsonReader): Signature {
-  const defaults = at.field('defaultOutputs');
-  const signature: Signature = {
-    inputs: parseSpecs(at.field('inputs')),
-    outputs: parseSpecs(at.field('outputs')),
-  };
-  if (defaults.present) {
-    signature.defaultOutputs = defaults.array(MOST.tensors).map((item) => {
-      const name = item.string();
-      return signature.outputs.some((output) => output.name === name)
-        ? name
-        : item.fail(`"${name}" is not an output`);
-    });
-  }
-  return signature;
-}
-
-function parseSpecs(at: JsonReader): TensorSpec[] {
-  const names = new Set<string>();
-  return at.array(MOST.tensors).map((item) => {
-    const name = item.field('name').string();
-    if (names.has(name)) item.fail(`the name "${name}" is used twice`);
-    names.add(name);
-    return {
-      name,
-      dtype: item.field('dtype').oneOf<DType>(DTYPES),
-      shape: parseShape(item.field('shape'), -1),
-      ...(item.field('sequence').present && item.field('sequence').boolean() && { sequence: true }),
-      ...(item.field('optional').present && item.field('optional').boolean() && { optional: true }),
-      ...(item.field('anyShape').present && item.field('anyShape').boolean() && { anyShape: true }),
-    };
-  });
-}
-
 function parseShape(at: JsonReader, least: number): number[] {
   return at.array(MOST.rank).map((dimension) => dimension.integer(least, 2 ** 40));
 }
@@ -144,8 +113,9 @@ function parseBinding(at: JsonReader): Binding {
 }
 
 /** The binding of a table is about the columns that the signature shows. */
-function checkTable({ binding, signature }: Program, root: JsonReader): void {
+function checkTable({ binding, signature, signatures }: Program, root: JsonReader): void {
   if (binding.kind !== 'table') return;
+  if (signatures) root.field('signatures').fail('go with the binding "tensors" alone');
   const { inputs } = signature;
   for (const [i, input] of inputs.entries()) {
     const ranks = inputs.length === 1 ? [1, 2] : [1];

@@ -1,4 +1,5 @@
 import type { OnnxBridge } from './onnx-bridge.js';
+import type { Signatures } from './signatures.js';
 import type { DType, Signature } from './tensor.js';
 
 /**
@@ -21,9 +22,9 @@ export interface Program {
   signature: Signature;
   /**
    * The signatures of a model that names them; `signature` is the default one, or the first where there is none. The graph calls
-   * the inputs of the signature S `S/in/…` and its outputs `S/out/…`.
+   * the inputs of the signature S `S/in/…` and its outputs `S/out/…`. Only with the binding `tensors`.
    */
-  signatures?: { default?: string; named: Record<string, Signature> };
+  signatures?: Signatures;
   binding: Binding;
   /** Each row of the answer depends on the same row of the inputs alone, so that requests may be run as one batch. */
   rowwise: boolean;

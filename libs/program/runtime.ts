@@ -18,12 +18,14 @@ import {
   type OnnxNode,
   type Program,
 } from './program.js';
-import type { Signature, Tensor } from './tensor.js';
+import { inputName, outputName, type Signatures } from './signatures.js';
+import type { Signature, Tensor, TensorSpec } from './tensor.js';
 import { WeightsReader } from './weights.js';
 
 /** A loaded program, ready to answer. */
 export interface Runtime {
   readonly signature: Signature;
+  readonly signatures?: Signatures | undefined;
   readonly binding: Binding;
   /** Resident bytes, estimated. */
   readonly bytes: number;
@@ -31,7 +33,8 @@ export interface Runtime {
   readonly rowwise: boolean;
   /**
    * Takes inputs as `bindInputs` answers them and the names of outputs as `bindOutputs` does; answers these outputs in this
-   * order (a sequence as several tensors). Synchronous for kernels and forests, a promise where a part is ONNX.
+   * order (a sequence as several tensors), by the names that users see. Synchronous for kernels and forests, a promise where a
+   * part is ONNX.
    */
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]>;
   close(): void | Promise<void>;
@@ -72,7 +75,7 @@ export async function loadProgram(
       const own = node.kind === 'kernel' ? kernelWeights : reader;
       steps.push(await loadNode(node, { ...context, reader: own }));
     }
-    for (const { name } of parsed.signature.outputs) slots.find(name, '/signature/outputs');
+    for (const { name } of outputsOf(parsed)) slots.find(name, '/signature/outputs');
   } catch (error) {
     await closeAll(steps);
     throw error;
@@ -140,10 +143,27 @@ function fail(pointer: string, message: string): never {
 }
 
 /** What the graph calls its inputs; see `Binding`. */
-function inputNames({ binding, signature }: Program): string[] {
-  const names = signature.inputs.map((input) => input.name);
+function inputNames(program: Program): string[] {
+  const { binding } = program;
+  const names = inputsOf(program).map((input) => input.name);
   if (binding.kind === 'tensors') return names;
   return binding.matrix ? ['X'] : names.map((name) => `${COLUMN_PREFIX}${name}`);
+}
+
+/** The inputs of all signatures, as the graph calls them. */
+function inputsOf({ signature, signatures }: Program): TensorSpec[] {
+  if (!signatures) return signature.inputs;
+  return Object.entries(signatures.named).flatMap(([of, { inputs }]) =>
+    inputs.map((spec) => ({ ...spec, name: inputName(of, spec.name) })),
+  );
+}
+
+/** The outputs of all signatures, as the graph calls them, and what users call them. */
+function outputsOf({ signature, signatures }: Program): { name: string; shown: string }[] {
+  if (!signatures) return signature.outputs.map(({ name }) => ({ name, shown: name }));
+  return Object.entries(signatures.named).flatMap(([of, { outputs }]) =>
+    outputs.map(({ name }) => ({ name: outputName(of, name), shown: name })),
+  );
 }
 
 async function loadNode(node: Program['nodes'][number], context: LoadContext): Promise<Step> {
@@ -317,6 +337,7 @@ const MOST_JOINED = 2 ** 24;
 
 class Graph implements Runtime {
   readonly signature: Signature;
+  readonly signatures: Signatures | undefined;
   readonly binding: Binding;
   readonly rowwise: boolean;
   readonly bytes: number;
@@ -325,6 +346,8 @@ class Graph implements Runtime {
   private last: { outputs: string[]; plan: Plan } | undefined;
   private readonly noValues: undefined[];
   private readonly inBlocks: boolean;
+  /** What users call the outputs, where the graph calls them otherwise. */
+  private readonly shown: ReadonlyMap<string, string> | undefined;
   private readonly inputs: { name: string; sequence: boolean; optional: boolean }[];
 
   constructor(
@@ -334,19 +357,23 @@ class Graph implements Runtime {
     weightBytes: number,
   ) {
     this.signature = program.signature;
+    this.signatures = program.signatures;
+    this.shown =
+      program.signatures && new Map(outputsOf(program).map(({ name, shown }) => [name, shown]));
     this.binding = program.binding;
     this.rowwise = program.rowwise;
     this.bytes = steps.reduce((sum, step) => sum + step.bytes, weightBytes);
-    const specs = new Map(program.signature.inputs.map((spec) => [spec.name, spec]));
+    const inputs = inputsOf(program);
+    const specs = new Map(inputs.map((spec) => [spec.name, spec]));
     this.inBlocks =
       program.rowwise &&
       program.nodes.every(({ kind }) => kind !== 'onnx') &&
-      program.signature.inputs.every(({ sequence, optional }) => !sequence && !optional);
+      inputs.every(({ sequence, optional }) => !sequence && !optional);
     this.noValues = Array.from({ length: slots.count }, () => undefined);
     const given =
       program.binding.kind === 'table' && program.binding.matrix
         ? ['X']
-        : program.signature.inputs.map((input) => input.name);
+        : inputs.map((input) => input.name);
     this.inputs = given.map((name) => {
       const { sequence = false, optional = false } = specs.get(name) ?? {};
       return { name, sequence, optional };
@@ -398,10 +425,10 @@ class Graph implements Runtime {
         ? inputs.filter((tensor) => isItemOf(tensor.name, name))
         : (inputs.find((tensor) => tensor.name === name) ?? (optional ? [] : undefined));
     });
+    const { shown } = this;
+    const names = shown ? outputs.map((output) => shown.get(output) ?? output) : outputs;
     const rest = this.runFrom(0, plan, values);
-    return rest
-      ? rest.then(() => answerOf(plan, outputs, values))
-      : answerOf(plan, outputs, values);
+    return rest ? rest.then(() => answerOf(plan, names, values)) : answerOf(plan, names, values);
   }
 
   async close(): Promise<void> {

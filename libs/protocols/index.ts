@@ -2,6 +2,7 @@ export { CodecError } from './codec-error.js';
 export {
   decodeInferRequest,
   encodeInferResponse,
+  signatureName,
   type InferLimits,
   type InferRequest,
   type InferResponse,

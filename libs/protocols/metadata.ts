@@ -1,4 +1,4 @@
-import type { Signature, TensorSpec } from '#program';
+import type { Signature, Signatures, TensorSpec } from '#program';
 
 export interface TensorMetadata {
   name: string;
@@ -12,6 +12,12 @@ export interface ModelMetadata {
   platform: string;
   inputs: TensorMetadata[];
   outputs: TensorMetadata[];
+  /** Present where the model's signatures have names; clients of the protocol pass over what they do not know here. */
+  parameters?: {
+    /** The default one, which `inputs` and `outputs` show; absent where a request has to say which. */
+    signature_name?: string;
+    signatures: Record<string, Pick<ModelMetadata, 'inputs' | 'outputs'>>;
+  };
 }
 
 /** Body of `GET /v2/models/{model}`: -1 is a free dimension, `platform` is `<project>_<format>`. */
@@ -20,13 +26,29 @@ export function modelMetadata(model: {
   versions?: readonly (number | string)[];
   format: string;
   signature: Signature;
+  signatures?: Signatures | undefined;
 }): ModelMetadata {
   return {
     name: model.name,
     ...(model.versions && { versions: model.versions.map(String) }),
     platform: PLATFORMS.get(model.format) ?? `slipway_${model.format.replaceAll('-', '_')}`,
-    inputs: model.signature.inputs.map(tensorMetadata),
-    outputs: model.signature.outputs.map(tensorMetadata),
+    ...portsOf(model.signature),
+    ...(model.signatures && { parameters: signaturesOf(model.signatures) }),
+  };
+}
+
+function portsOf({ inputs, outputs }: Signature): Pick<ModelMetadata, 'inputs' | 'outputs'> {
+  return { inputs: inputs.map(tensorMetadata), outputs: outputs.map(tensorMetadata) };
+}
+
+function signaturesOf({ default: standard, named }: Signatures): ModelMetadata['parameters'] {
+  const names = Object.keys(named);
+  const chosen = standard ?? (names.length === 1 ? names[0] : undefined);
+  return {
+    ...(chosen !== undefined && { signature_name: chosen }),
+    signatures: Object.fromEntries(
+      Object.entries(named).map(([name, signature]) => [name, portsOf(signature)]),
+    ),
   };
 }
 

@@ -74,6 +74,22 @@ export function encodeInferResponse(response: InferResponse): string {
   return `${text},"outputs":${writeTensors(response.outputs, response.rows)}}`;
 }
 
+/**
+ * Which signature the `parameters` of a request ask for; undefined: they leave it to the model.
+ *
+ * @param pointer JSON pointer to the parameters
+ * @throws CodecError where it is no name
+ */
+export function signatureName(parameters: unknown, pointer = '/parameters'): string | undefined {
+  const name = isObject(parameters) ? (parameters['signature_name'] ?? undefined) : undefined;
+  if (name === undefined || typeof name === 'string') return name;
+  const place = `${pointer}/signature_name`;
+  throw new CodecError(
+    place,
+    `${place} is ${excerpt(name)}; expected the name of a signature, or none for the default one.`,
+  );
+}
+
 /** Whether a tensor says that it has 64-bit integers; looks at nothing else, and trusts nothing. */
 function hasWideIntegers(json: unknown): boolean {
   if (!isObject(json) || !Array.isArray(json['inputs'])) return false;

@@ -19,6 +19,9 @@ export class CompiledProgram {
   @Column('jsonb', { nullable: true })
   signature: unknown;
 
+  @Column('jsonb', { nullable: true })
+  signatures: unknown;
+
   @Column('text', { nullable: true })
   programDigest: string | null;
 

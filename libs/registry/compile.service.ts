@@ -48,6 +48,7 @@ interface Verdict {
   format: string | null;
   importer: string | null;
   signature: unknown;
+  signatures: unknown;
   difference: unknown;
   /** Digests of `program.json` and of its weights; null where there is no Program. */
   program: { digest: string; weights: string } | null;
@@ -224,7 +225,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
     const [row] = await this.dataSource.query<
       (Omit<Verdict, 'difference' | 'format'> & { importer: string })[]
     >(
-      `SELECT state, reason, importer, signature,
+      `SELECT state, reason, importer, signature, signatures,
               json_build_object('digest', program_digest, 'weights', weights_digest) AS program FROM compiled_program
        WHERE manifest_digest = $1 AND state = 'servable' AND importer = ANY($2)`,
       [version.manifestDigest, importerOf(version.format)],
@@ -257,6 +258,7 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
         format: result.format,
         importer: result.importer,
         signature: result.signature ?? null,
+        signatures: result.signatures ?? null,
         difference: result.difference ?? null,
         program,
         lostProcess: result.lostProcess,
@@ -343,14 +345,15 @@ export class CompileService implements OnApplicationBootstrap, OnApplicationShut
       Buffer.from(JSON.stringify({ ...program, weights, files })),
     );
     await this.dataSource.query(
-      `INSERT INTO compiled_program (manifest_digest, importer, state, signature, program_digest, weights_digest, files)
-       VALUES ($1, $2, 'servable', $3, $4, $5, $6)
-       ON CONFLICT (manifest_digest, importer) DO UPDATE SET signature = excluded.signature,
+      `INSERT INTO compiled_program (manifest_digest, importer, state, signature, signatures, program_digest, weights_digest, files)
+       VALUES ($1, $2, 'servable', $3, $4, $5, $6, $7)
+       ON CONFLICT (manifest_digest, importer) DO UPDATE SET signature = excluded.signature, signatures = excluded.signatures,
          program_digest = excluded.program_digest, weights_digest = excluded.weights_digest, files = excluded.files`,
       [
         version.manifestDigest,
         result.importer,
         JSON.stringify(result.signature ?? null),
+        result.signatures ? JSON.stringify(result.signatures) : null,
         stored.digest,
         weights.digest,
         JSON.stringify(files),
@@ -442,6 +445,7 @@ function refused(state: 'unsupported' | 'failed', reason: string): Verdict {
     format: null,
     importer: null,
     signature: null,
+    signatures: null,
     difference: null,
     program: null,
   };
@@ -455,6 +459,7 @@ async function writeVerdict(
   await manager.query(
     `UPDATE model_version SET serving_state = $2, serving_reason = $3, serving_difference = $4, importer = $5,
        checked_at = now(), program_digest = $6, format = coalesce(format, $7), signature = coalesce(signature, $8),
+       signatures = $9,
        revision = revision + 1, updated_at = now() WHERE id = $1`,
     [
       versionId,
@@ -465,6 +470,7 @@ async function writeVerdict(
       verdict.program?.digest ?? null,
       verdict.format,
       verdict.signature === null ? null : JSON.stringify(verdict.signature),
+      verdict.signatures === null ? null : JSON.stringify(verdict.signatures),
     ],
   );
 }

@@ -7,7 +7,7 @@ import {
   PrimaryGeneratedColumn,
   Unique,
 } from 'typeorm';
-import type { Signature } from '#program';
+import type { Signature, Signatures } from '#program';
 import { RegisteredModel } from './registered-model.entity.js';
 
 export const stages = ['None', 'Staging', 'Production', 'Archived'] as const;
@@ -55,6 +55,9 @@ export class ModelVersion {
 
   @Column('jsonb', { nullable: true })
   signature: Signature | null;
+
+  @Column('jsonb', { nullable: true })
+  signatures: Signatures | null;
 
   @Column('jsonb', { nullable: true })
   inputExample: unknown;

@@ -1,4 +1,4 @@
-import type { Signature } from '#program';
+import type { Signature, Signatures } from '#program';
 import type { FieldTable } from '#search';
 import { etagOf } from './etag.js';
 import { lineageSql, type VersionLineage } from './lineage.js';
@@ -27,6 +27,8 @@ export interface VersionView {
   metadata: Record<string, unknown>;
   format: string | null;
   signature: Signature | null;
+  /** Where the model's signatures have names. */
+  signatures: Signatures | null;
   inputExample: InputExample | null;
   metrics: Record<string, number | bigint | string>;
   params: Record<string, string>;
@@ -66,6 +68,7 @@ export interface VersionRow extends Omit<
 
 /** The columns that make a {@link VersionRow}, of `versionTables`. */
 export const versionColumns = `v.id, m.name AS model, v.version, v.stage, v.description, v.tags, v.metadata, v.format, v.signature,
+  v.signatures,
   v.input_example AS "inputExample", v.metrics, v.params, v.manifest_digest AS digest, v.size,
   v.serving_state AS "servingState", v.serving_reason AS "servingReason", v.serving_difference AS "servingDifference",
   v.importer, v.checked_at AS "checkedAt", v.revision, v.created_by AS "createdBy", v.created_at AS "createdAt",

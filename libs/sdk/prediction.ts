@@ -19,6 +19,8 @@ export interface InferOptions {
 }
 
 export interface PredictOptions extends InferOptions {
+  /** Which of the model's signatures; without it the default one. */
+  signature?: string;
   /** Names of the outputs wanted; without it those that the model gives by default. */
   outputs?: string[];
   parameters?: Record<string, unknown>;
@@ -68,7 +70,7 @@ export class Predictor {
     options: PredictOptions = {},
   ): Promise<Prediction> {
     if (isTensors(inputs)) return this.#ask(name, inputs, options);
-    const key = JSON.stringify([name, options.version ?? null]);
+    const key = JSON.stringify([name, options.version ?? null, options.signature ?? null]);
     const known = this.#specs.get(key);
     if (known) {
       try {
@@ -86,7 +88,11 @@ export class Predictor {
   }
 
   async #ask(name: string, inputs: InferTensor[], options: PredictOptions): Promise<Prediction> {
-    const { id, parameters, version, signal } = options;
+    const { id, signature, version, signal } = options;
+    const parameters =
+      signature === undefined
+        ? options.parameters
+        : { ...options.parameters, signature_name: signature };
     const outputs = options.outputs?.map((output) => ({ name: output }));
     const request: InferRequest = {
       ...(id === undefined ? {} : { id }),
@@ -103,13 +109,18 @@ export class Predictor {
   }
 
   /** What a prediction takes. */
-  async inputs(name: string, { version, signal }: InferOptions = {}): Promise<TensorSpec[]> {
+  async inputs(
+    name: string,
+    { version, signature, signal }: PredictOptions = {},
+  ): Promise<TensorSpec[]> {
     const { transport, url, through } = this.target;
     const call = { signal };
     if (through === 'serving') {
       const at = await this.#modelUrl(name, version, signal);
-      const metadata = await transport.json<{ inputs?: InferTensor[] }>(at, call);
-      return (metadata.inputs ?? []).map((input) => specOf(input));
+      const metadata = await transport.json<Metadata>(at, call);
+      const named =
+        signature === undefined ? undefined : metadata.parameters?.signatures?.[signature];
+      return ((named ?? metadata).inputs ?? []).map((input) => specOf(input));
     }
     const model = `${url}/api/v1/models/${encodeURIComponent(name)}`;
     const followed = async () => {
@@ -121,7 +132,8 @@ export class Predictor {
     };
     const wanted = encodeURIComponent(version ?? (await followed()));
     const answer = await transport.json<ModelVersion>(`${model}/versions/${wanted}`, call);
-    return answer.signature?.inputs ?? [];
+    const named = signature === undefined ? undefined : answer.signatures?.named[signature];
+    return (named ?? answer.signature)?.inputs ?? [];
   }
 
   async #modelUrl(
@@ -162,6 +174,12 @@ function reachable(servingUrl: string, url: string): string {
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
   if (everywhere || (itself && !local)) serving.hostname = hostname;
   return serving.href.replace(/\/+$/, '');
+}
+
+/** What the serving port tells of a model. */
+interface Metadata {
+  inputs?: InferTensor[];
+  parameters?: { signatures?: Record<string, { inputs: InferTensor[] }> };
 }
 
 function isTensors(inputs: PredictionInputs): inputs is InferTensor[] {

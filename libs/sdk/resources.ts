@@ -34,6 +34,35 @@ export interface Signature {
   defaultOutputs?: string[];
 }
 
+/** The signatures of a model that names them. */
+export interface Signatures {
+  /** The one that a request gets which names none. */
+  default?: string;
+  /** By `parameters.signature_name` of a request. */
+  named: Record<string, Signature>;
+  /** Those that cannot be run, and why. */
+  refused?: Record<string, string>;
+  /** What `saved_model_cli show --all` shows. */
+  tensorflow?: { tags: string[]; signatures: Record<string, TensorFlowSignature> };
+}
+
+export interface TensorFlowSignature {
+  /** Such as `tensorflow/serving/predict`. */
+  methodName: string;
+  inputs: TensorFlowTensor[];
+  outputs: TensorFlowTensor[];
+}
+
+export interface TensorFlowTensor {
+  name: string;
+  /** Such as `DT_FLOAT`. */
+  dtype: string;
+  /** `null`: of any rank. */
+  shape: number[] | null;
+  /** What the graph calls it, such as `serving_default_x:0`. */
+  tensor: string;
+}
+
 /** What the server is, where predictions are answered, and what it accepts. */
 export interface Server {
   version: string;
@@ -120,6 +149,8 @@ export interface InferTensor {
 /** A V2 infer request; with `expected` these are golden rows, which the server reproduces before a version is servable. */
 export interface InputExample {
   inputs: InferTensor[];
+  /** `signature_name` says which signature it is for. */
+  parameters?: Record<string, unknown>;
   expected?: InferTensor[];
   tolerance?: { rtol?: number; atol?: number };
 }
@@ -135,6 +166,8 @@ export interface ModelVersion {
   metadata: Metadata;
   format: string | null;
   signature: Signature | null;
+  /** `null` where the signatures of the model have no names. */
+  signatures: Signatures | null;
   inputExample: InputExample | null;
   /** NaN and the infinities are `"NaN"`, `"Infinity"`, `"-Infinity"`. */
   metrics: Record<string, number | string>;

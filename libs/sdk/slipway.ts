@@ -371,7 +371,7 @@ export class Slipway {
   }
 
   /** Names, dtypes and shapes of what a prediction takes. */
-  inputs(name: string, options: InferOptions = {}): Promise<TensorSpec[]> {
+  inputs(name: string, options: PredictOptions = {}): Promise<TensorSpec[]> {
     return this.#predictor.inputs(name, options);
   }
 

@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { endWithParent, openChannel, nodeOnnxBackend } from '#formats';
 import {
   bindInputs,
+  bindOutputs,
+  chooseSignature,
   loadProgram,
   parseProgram,
   ProgramError,
@@ -16,6 +18,8 @@ import type { LoadedProgram, ProgramSource } from './compartment.js';
 /** Runs of one version that are started together may take so long, until their answers are written. */
 const GROUP_MILLISECONDS = 2;
 const MAX_GROUP = 64;
+/** Signatures that are run once before a version answers. */
+const MOST_WARMED = 16;
 
 interface Resident {
   runtime: Runtime;
@@ -126,14 +130,18 @@ async function readCompared(file: string, digest: string | undefined): Promise<B
 
 /** The first run allocates; it must not be a user's. Zeros may be wrong for a graph, so what it says does not matter. */
 async function warmUp(runtime: Runtime): Promise<void> {
-  const { signature } = runtime;
-  try {
-    await runtime.run(
-      bindInputs(runtime, zeroInputs(runtime), { maxRows: Infinity }),
-      signature.outputs.map(({ name }) => name),
-    );
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
+  const { signatures } = runtime;
+  const names = signatures ? Object.keys(signatures.named) : [undefined];
+  for (const signature of names.slice(0, MOST_WARMED)) {
+    try {
+      const outputs = chooseSignature(runtime, signature).signature.outputs.map(({ name }) => name);
+      await runtime.run(
+        bindInputs(runtime, zeroInputs(runtime, signature), { maxRows: Infinity, signature }),
+        bindOutputs(runtime, outputs, signature),
+      );
+    } catch (error) {
+      if (!(error instanceof ProgramError)) throw error;
+    }
   }
 }
 

@@ -1,9 +1,10 @@
-import type { Binding, Signature, Tensor } from '#program';
+import type { BindLimits, Binding, Signature, Signatures, Tensor } from '#program';
 import type { Batcher, BatchTarget } from './batcher.js';
 
 /** A Program in memory, warmed up: an answering one. */
 export interface LoadedProgram extends BatchTarget {
   readonly signature: Signature;
+  readonly signatures?: Signatures | undefined;
   readonly binding: Binding;
   /** Which importer made it, such as `xgboost`. */
   readonly format: string;
@@ -13,7 +14,7 @@ export interface LoadedProgram extends BatchTarget {
    * The tensors of a request as `run` takes them, in the order of its inputs.
    * @throws ProgramError INVALID_INPUT that names the tensor and says what was expected
    */
-  bind(tensors: Tensor[], maxRows: number): Tensor[];
+  bind(tensors: Tensor[], limits: BindLimits): Tensor[];
   close(): void | Promise<void>;
 }
 

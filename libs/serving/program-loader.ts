@@ -11,7 +11,7 @@ import {
   type Tensor,
   zeroInputs,
 } from '#program';
-import { decodeTensors } from '#protocols';
+import { decodeTensors, signatureName } from '#protocols';
 import { Batcher } from './batcher.js';
 import type { BatchSizes } from './batch-sizes.js';
 import type { VersionTarget } from './desired.js';
@@ -150,12 +150,13 @@ export class ProgramLoader implements VersionLoader {
     const runtime = await loadProgram(program, weights).finally(() => marker?.loading(0));
     return {
       signature: runtime.signature,
+      signatures: runtime.signatures,
       binding: runtime.binding,
       format: program.format,
       bytes: runtime.bytes,
       rowwise: runtime.rowwise,
       synchronous: true,
-      bind: (tensors, maxRows) => bindInputs(program, tensors, { maxRows }),
+      bind: (tensors, limits) => bindInputs(program, tensors, limits),
       run: (inputs, outputs) => runtime.run(inputs, outputs),
       close: () => runtime.close(),
     };
@@ -182,12 +183,13 @@ export class ProgramLoader implements VersionLoader {
     );
     return {
       signature: program.signature,
+      signatures: program.signatures,
       binding: program.binding,
       format: program.format,
       bytes: runtime.bytes,
       rowwise: program.rowwise,
       synchronous: false,
-      bind: (tensors, maxRows) => bindInputs(program, tensors, { maxRows }),
+      bind: (tensors, limits) => bindInputs(program, tensors, limits),
       run: (inputs, outputs, deadline) =>
         runtime.run(inputs, outputs, Math.max(1, deadline - Date.now())),
       close: () => runtime.close(),
@@ -211,8 +213,9 @@ export class ProgramLoader implements VersionLoader {
   async #warmUp(version: LoadedVersion, { example }: VersionTarget): Promise<void> {
     const { program } = version;
     try {
-      const inputs = program.bind(exampleOf(example) ?? zeroInputs(program), Infinity);
-      const outputs = bindOutputs(program);
+      const { tensors, signature } = exampleOf(example) ?? { tensors: zeroInputs(program) };
+      const inputs = program.bind(tensors, { maxRows: Infinity, signature });
+      const outputs = bindOutputs(program, undefined, signature);
       const rows = inputs[0]?.shape[0] ?? 1;
       await new Promise<void>((resolve, reject) => {
         version.batcher.submit({
@@ -321,9 +324,12 @@ function withRelease(program: LoadedProgram, release: () => void): LoadedProgram
   };
 }
 
-function exampleOf(text: string | null): Tensor[] | undefined {
+function exampleOf(
+  text: string | null,
+): { tensors: Tensor[]; signature?: string | undefined } | undefined {
   if (text === null) return undefined;
   const example = readJson(text, { maxDepth: Infinity });
   if (typeof example !== 'object' || example === null || !('inputs' in example)) return undefined;
-  return decodeTensors(example.inputs);
+  const parameters = 'parameters' in example ? example.parameters : undefined;
+  return { tensors: decodeTensors(example.inputs), signature: signatureName(parameters) };
 }

@@ -25,6 +25,7 @@ Examples
 interface Options {
   input: string;
   output?: string[];
+  signature?: string;
   local?: true;
 }
 
@@ -38,6 +39,7 @@ export function addPredict(program: Command): void {
     )
     .option('--local', 'ask no server: a pulled folder, a model file or a Program on this machine')
     .requiredOption('--input <file>', 'a file, or - for standard input')
+    .option('--signature <name>', 'which signature of the model, where it has several')
     .option('--output <name>', 'only this output (repeat it for more)', collect)
     .addHelpText('after', HELP)
     .action((text: string, options: Options, command: Command) => {
@@ -64,10 +66,11 @@ async function predictLocally(path: string, options: Options, command: Command):
   const { localServing } = await import('../local-serving.js');
   const url = 'http://local';
   const slipway = new Slipway({ url, servingUrl: url, fetch: await localServing(path) });
+  const asked = askedOf(options);
   const inputs = await readInput(await readText(options.input), sourceOf(options), () =>
-    slipway.inputs(path),
+    slipway.inputs(path, asked),
   );
-  const how = { ...(options.output ? { outputs: options.output } : {}), ...inputs.options };
+  const how = { ...asked, ...inputs.options };
   const prediction = await slipway.predict(path, inputs.values, how);
   if (command.optsWithGlobals<{ json?: boolean }>().json) return printJson(prediction.raw);
   tell(prediction);
@@ -80,17 +83,23 @@ async function predict(
   options: Options,
 ): Promise<void> {
   const text = await readText(options.input);
-  const where = version === undefined ? {} : { version };
   const how: PredictOptions = {
-    ...where,
-    ...(options.output ? { outputs: options.output } : {}),
+    ...(version === undefined ? {} : { version }),
+    ...askedOf(options),
   };
-  const inputs = await readInput(text, sourceOf(options), () => slipway.inputs(name, where));
+  const inputs = await readInput(text, sourceOf(options), () => slipway.inputs(name, how));
   const prediction = await slipway.predict(name, inputs.values, { ...how, ...inputs.options });
   if (json)
     return printJson({ model: name, version: prediction.version, outputs: prediction.outputs });
   tell(prediction);
   note(`${name}/${prediction.version} answered`);
+}
+
+function askedOf({ output, signature }: Options): PredictOptions {
+  return {
+    ...(output ? { outputs: output } : {}),
+    ...(signature === undefined ? {} : { signature }),
+  };
 }
 
 function sourceOf({ input }: Options): string {

@@ -1,5 +1,14 @@
 import type { Command } from 'commander';
-import type { Manifest, ManifestFile, Model, ModelVersion, TensorSpec, Transition } from '#sdk';
+import type {
+  Manifest,
+  ManifestFile,
+  Model,
+  ModelVersion,
+  Signatures,
+  TensorFlowTensor,
+  TensorSpec,
+  Transition,
+} from '#sdk';
 import {
   bytesText,
   pairsText,
@@ -109,7 +118,7 @@ function goldenText({ state, difference }: ModelVersion['serving']): string | un
 }
 
 function showVersion(version: ModelVersion, manifest: Manifest): void {
-  const { serving, signature, lineage } = version;
+  const { serving, signature, signatures, lineage } = version;
   const verdict = serving.reason ? `${serving.state}: ${serving.reason}` : serving.state;
   const datasets = lineage.datasets?.map(({ name, source }) =>
     source ? `${name} (${source})` : name,
@@ -124,6 +133,8 @@ function showVersion(version: ModelVersion, manifest: Manifest): void {
     'golden rows': goldenText(serving),
     inputs: signature?.inputs.map(specText).join('\n'),
     outputs: signature?.outputs.map(specText).join('\n'),
+    'TensorFlow tags': signatures?.tensorflow?.tags.join(', '),
+    signatures: signatures ? signaturesText(signatures) : undefined,
     metrics: pairsText(version.metrics),
     params: pairsText(version.params),
     tags: pairsText(version.tags),
@@ -150,4 +161,37 @@ function fileText({ path, size, scan }: ManifestFile): string {
 
 function specText({ name, dtype, shape }: TensorSpec): string {
   return `${name}  ${dtype} [${shape.join(', ')}]`;
+}
+
+/** Every signature with its tensors; where the model is TensorFlow's, as `saved_model_cli show --all` has them. */
+function signaturesText({
+  default: standard,
+  named,
+  refused = {},
+  tensorflow,
+}: Signatures): string {
+  const names = [...Object.keys(named), ...Object.keys(refused)];
+  return names
+    .map((name) => {
+      const shown = tensorflow?.signatures[name];
+      const reason = refused[name];
+      const head = [name, shown?.methodName, name === standard && 'default'].filter(Boolean);
+      const { inputs, outputs } = named[name] ?? { inputs: [], outputs: [] };
+      const lines = shown
+        ? [
+            ...shown.inputs.map((tensor) => `  in   ${tensorText(tensor)}`),
+            ...shown.outputs.map((tensor) => `  out  ${tensorText(tensor)}`),
+          ]
+        : [
+            ...inputs.map((spec) => `  in   ${specText(spec)}`),
+            ...outputs.map((spec) => `  out  ${specText(spec)}`),
+          ];
+      const refusal = reason === undefined ? [] : [`  cannot be run: ${reason}`];
+      return [head.join('  '), ...refusal, ...lines].join('\n');
+    })
+    .join('\n');
+}
+
+function tensorText({ name, dtype, shape, tensor }: TensorFlowTensor): string {
+  return `${name}  ${dtype} ${shape ? `[${shape.join(', ')}]` : 'of any shape'}  ${tensor}`;
 }

@@ -1,7 +1,10 @@
 import {
+  inputName,
+  outputName,
   WEIGHTS_FILE,
   type Program,
   type Signature,
+  type Signatures,
   type TensorSpec,
   type WeightRef,
 } from '#program';
@@ -20,8 +23,13 @@ export interface GraphFacts {
   /** `format@version` */
   importer: string;
   format: string;
-  /** The only signature, or several by name. */
-  signatures: GraphSignature | { default?: string; named: Map<string, GraphSignature> };
+  /** The only signature, or those that have names. */
+  signatures: GraphSignature | NamedSignatures;
+}
+
+/** Signatures by name, with what is only to be told of them and of others (see `Signatures`). */
+export interface NamedSignatures extends Pick<Signatures, 'default' | 'refused' | 'tensorflow'> {
+  named: Map<string, GraphSignature>;
 }
 
 /**
@@ -72,7 +80,7 @@ export function writeGraph(
     signature: first?.[1] ?? { inputs: [], outputs: [] },
     ...(several && {
       signatures: {
-        ...(signatures.default !== undefined && { default: signatures.default }),
+        ...toldOf(signatures),
         named: Object.fromEntries(entries),
       },
     }),
@@ -80,14 +88,12 @@ export function writeGraph(
   return { program, weights: finished.weights };
 }
 
-/** What a Program calls the inputs of a named signature. */
-export function inputName(signature: string, input: string): string {
-  return `${signature}/in/${input}`;
-}
-
-/** What a Program calls the outputs of a named signature. */
-export function outputName(signature: string, output: string): string {
-  return `${signature}/out/${output}`;
+function toldOf({ default: standard, refused, tensorflow }: NamedSignatures): Partial<Signatures> {
+  return {
+    ...(standard !== undefined && { default: standard }),
+    ...(refused && { refused }),
+    ...(tensorflow && { tensorflow }),
+  };
 }
 
 function signatureOf({ inputs, outputs }: GraphSignature): Signature {
@@ -128,7 +134,7 @@ function stretches(nodes: readonly GraphNode[], signatures: GraphSignature[]): S
     }
   });
   const levels = new Map<GraphNode, number>();
-  const found = new Map<string, { level: number; stretch: Stretch }>();
+  const found = new Map<string, { level: number; signatures: number; stretch: Stretch }>();
   nodes.forEach((node, i) => {
     const signaturesOf = needs.get(node);
     if (!signaturesOf) return;
@@ -142,14 +148,15 @@ function stretches(nodes: readonly GraphNode[], signatures: GraphSignature[]): S
     levels.set(node, level);
     const key = node.kind === 'kernel' ? `kernel ${i}` : `${level} ${[...signaturesOf].join()}`;
     const known = found.get(key)?.stretch;
-    if (node.kind === 'kernel') found.set(key, { level, stretch: node });
+    if (node.kind === 'kernel') found.set(key, { level, signatures: 0, stretch: node });
     else if (known?.kind === 'onnx' && 'nodes' in known) known.nodes.push(node);
-    else
-      found.set(key, { level, stretch: { kind: 'onnx', nodes: [node], inputs: [], outputs: [] } });
+    else {
+      const stretch: OnnxStretch = { kind: 'onnx', nodes: [node], inputs: [], outputs: [] };
+      found.set(key, { level, signatures: signaturesOf.size, stretch });
+    }
   });
-  // Within a level, what more signatures need never depends on what fewer do.
-  const ordered = [...found]
-    .map(([key, { level, stretch }]) => ({ level, stretch, signatures: key.length }))
+  // Kernels of a level stay in their order; of stretches, what more signatures need never depends on what fewer do.
+  const ordered = [...found.values()]
     .toSorted((a, b) => a.level - b.level || b.signatures - a.signatures)
     .map(({ stretch }) => stretch);
   for (const stretch of ordered) if ('nodes' in stretch) setPorts(stretch, ordered, wanted);

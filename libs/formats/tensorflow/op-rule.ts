@@ -4,6 +4,7 @@ import { integersOf } from '../tensor-graph/known.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import type { Lowering } from './lowering.js';
 import type { TfAttribute, TfAttributeValues, TfNode, TfTensor, TfType } from './tf-graph.js';
+import { isTensorType } from './tf-types.js';
 
 /** What flows along an edge of a TensorFlow graph: a tensor, or something that only the compiler sees. */
 export type TfValue = GraphValue | TfResource;
@@ -30,6 +31,8 @@ export class TfOp {
     /** Where its operators go. */
     readonly graph: TensorGraph,
     readonly lowering: Lowering,
+    /** Its outputs that something needs. */
+    readonly used: ReadonlySet<number> = new Set(),
   ) {}
 
   /** Refuses the model; the message names the operation, the node and why. */
@@ -98,7 +101,11 @@ export class TfOp {
 
   /** A type that tensors of requests have. */
   dtype(name: string, absent?: DType): DType {
-    const type = this.type(name, absent);
+    return this.tensorType(this.type(name, absent));
+  }
+
+  /** Refuses a type that has no tensors. */
+  tensorType(type: TfType): DType {
     return isTensorType(type) ? type : this.unsupported(`${type} has no tensors here.`);
   }
 
@@ -138,10 +145,6 @@ export class TfOp {
       this.unsupported(`its attribute ${JSON.stringify(name)} is no ${kind}.`);
     return attribute.value as TfAttributeValues[K];
   }
-}
-
-function isTensorType(type: TfType): type is DType {
-  return !type.startsWith('DT_');
 }
 
 /** One rule for several operations; `names` stand with spaces in between. */

@@ -9,8 +9,10 @@ export interface TfGraph {
 export interface TfNode {
   name: string;
   op: string;
-  /** Data inputs; what only says an order (`^name`) is left out. */
+  /** Data inputs. */
   inputs: TfRef[];
+  /** Nodes that must have run before (`^name`). */
+  controls?: string[];
   attributes: Map<string, TfAttribute>;
 }
 
@@ -26,6 +28,8 @@ export interface TfFunction {
   inputs: string[];
   nodes: Map<string, TfNode>;
   outputs: TfRef[];
+  /** Nodes that run at each call, whether an output needs them or not. */
+  controls?: string[];
   /** Such as `api_implements`. */
   attributes: Map<string, TfAttribute>;
 }
@@ -36,7 +40,8 @@ export type TfType = DType | `DT_${string}`;
 export interface TfTensor {
   dtype: TfType;
   shape: number[];
-  data: TensorData;
+  /** Of complex numbers: their real and imaginary parts in turn. May throw UnsupportedModel or DamagedModel. */
+  readonly data: TensorData;
 }
 
 /** What attributes hold, by the kind of it. */

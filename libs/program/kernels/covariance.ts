@@ -4,6 +4,7 @@ import { pow64 } from '../math/logarithms.js';
 import { ProgramError } from '../program-error.js';
 import { exp64 } from './exp64.js';
 import type { KernelArguments } from './kernel.js';
+import { differences, dots, squares, type Measure } from './measures.js';
 
 type Floats = Float32Array | Float64Array;
 
@@ -196,7 +197,7 @@ export class Covariance {
         return cosine(this.points);
       case 'pair-laplacian': {
         const gamma = this.parameter();
-        return this.ofPairs(manhattan, (distance) => exp64(-gamma * distance));
+        return this.ofPairs(differences, (distance) => exp64(-gamma * distance));
       }
       case 'pair-chi2': {
         const gamma = this.parameter();
@@ -249,29 +250,6 @@ export class Covariance {
 interface Leaf {
   fill(row: Row, to: Float64Array): void;
   diagonal(row: Row, width: number): number;
-}
-
-type Measure = (x: Floats, from: number, y: Floats, at: number, width: number) => number;
-
-function squares(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) {
-    const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
-    sum += difference * difference;
-  }
-  return sum;
-}
-
-function dots(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) sum += (x[from + i] ?? NaN) * (y[at + i] ?? NaN);
-  return sum;
-}
-
-function manhattan(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) sum += Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN));
-  return sum;
 }
 
 /** The negative χ² distance; refuses what is negative, as scikit-learn does. */

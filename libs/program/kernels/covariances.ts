@@ -1,6 +1,6 @@
 import { Covariance } from './covariance.js';
 import { erf } from './erf.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { rowsOf, type Kernel } from './kernel.js';
 
 /** Kernels of machines that know points and how alike a row is to each of them ({@link Covariance}). */
 export const covariances: Record<string, Kernel> = {
@@ -19,10 +19,7 @@ export const covariances: Record<string, Kernel> = {
     const centreAll = centre ? given.number('centreAll') : 0;
     if (centre && centre.length !== count) given.fail('centre');
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * outputs);
       for (let row = 0; row < rows; row++) {
         const alike = covariance.of(source, row * width);
@@ -54,10 +51,7 @@ export const covariances: Record<string, Kernel> = {
     if (lower.length !== count * count) given.fail('lower');
     const solved = new Float64Array(count);
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows);
       for (let row = 0; row < rows; row++) {
         const alike = covariance.of(source, row * width);

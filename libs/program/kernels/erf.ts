@@ -38,6 +38,12 @@ export function erf(x: number): number {
   return (x * polynomial(square, CENTRE.over)) / polynomial(square, CENTRE.under);
 }
 
+/** 1 − erf(x), also where that is very small. */
+export function erfc(x: number): number {
+  if (x > 1) return complement(x);
+  return x < -1 ? 2 - complement(-x) : 1 - erf(x);
+}
+
 /** 1 − erf(x) from 1 on. */
 function complement(x: number): number {
   if (x * x > 709.782712893384) return 0;

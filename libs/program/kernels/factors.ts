@@ -1,4 +1,5 @@
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { rowsOf, type Kernel } from './kernel.js';
+import { dots } from './measures.js';
 
 /** Factorisations whose other factor is known. */
 export const factors: Record<string, Kernel> = {
@@ -19,18 +20,15 @@ export const factors: Record<string, Kernel> = {
     for (let t = 0; t < count; t++) {
       for (let r = 0; r < count; r++) {
         gram[t * count + r] =
-          dot(components, t * width, components, r * width, width) + (t === r ? l2 : 0);
+          dots(components, t * width, components, r * width, width) + (t === r ? l2 : 0);
       }
     }
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const target = new Float64Array(rows * count);
       for (let row = 0; row < rows; row++) {
         for (let t = 0; t < count; t++) {
-          target[row * count + t] = dot(source, row * width, components, t * width, width) - l1;
+          target[row * count + t] = dots(source, row * width, components, t * width, width) - l1;
         }
       }
       const data = new Float64Array(rows * count);
@@ -46,12 +44,6 @@ export const factors: Record<string, Kernel> = {
 };
 
 type Floats = Float32Array | Float64Array;
-
-function dot(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) sum += (x[from + i] ?? NaN) * (y[at + i] ?? NaN);
-  return sum;
-}
 
 /** One pass over all coordinates; answers how far they are from their best. */
 function descend(w: Float64Array, gram: Floats, target: Floats, count: number): number {

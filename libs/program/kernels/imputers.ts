@@ -1,6 +1,13 @@
 import { ProgramError } from '../program-error.js';
 import { introselect } from './introselect.js';
-import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
+import {
+  floatsOf,
+  onlyInput,
+  rowsOf,
+  tableShape,
+  type Kernel,
+  type KernelArguments,
+} from './kernel.js';
 
 /** Kernels that fill missing values from other columns and rows (sklearn/impute, 0.22 to 1.8). FP64. */
 export const imputers: Record<string, Kernel> = {
@@ -22,10 +29,7 @@ export const imputers: Record<string, Kernel> = {
     };
     const means = meansOf(nearest);
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'input of nearest-fill');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(source);
       const distances = new Float64Array(count);
       for (let row = 0; row < rows; row++) {

@@ -44,6 +44,11 @@ export class KernelArguments {
     return this.node.attributes?.[name] !== undefined || this.node.weights?.[name] !== undefined;
   }
 
+  /** Whether a weight has this name; kernels may take some things as attributes or as weights. */
+  isWeight(name: string): boolean {
+    return this.node.weights?.[name] !== undefined;
+  }
+
   number(name: string): number {
     const value = this.node.attributes?.[name];
     return typeof value === 'number' ? value : this.fail(`attribute ${name} must be a number`);
@@ -152,6 +157,18 @@ export function tableShape({ shape }: Value): { rows: number; columns: number } 
     throw new ProgramError('INVALID_PROGRAM', `a kernel for tables was given rank ${shape.length}`);
   }
   return { rows, columns };
+}
+
+/** The rows of the only input, a table of floating-point numbers that has so many columns. */
+export function rowsOf(
+  given: KernelArguments,
+  inputs: Value[],
+  width: number,
+): { input: Value; source: Float32Array | Float64Array; rows: number } {
+  const input = onlyInput(inputs);
+  const { rows, columns } = tableShape(input);
+  if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
+  return { input, source: floatsOf(input.data, 'rows'), rows };
 }
 
 /** How a message speaks of a column that an estimator reads: by its place there, and as the request calls it. */

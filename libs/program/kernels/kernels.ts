@@ -10,6 +10,12 @@ import { ensembles } from './ensembles.js';
 import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
+import { encodings } from './encodings.js';
+import { hashes } from './hashes.js';
+import { lookups } from './lookups.js';
+import { numberTexts } from './number-texts.js';
+import { patterns } from './patterns.js';
+import { strings } from './strings.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
 import { linear } from './linear.js';
@@ -57,6 +63,12 @@ const families: Record<string, Kernel>[] = [
   splines,
   topics,
   factors,
+  encodings,
+  hashes,
+  lookups,
+  numberTexts,
+  patterns,
+  strings,
 ];
 
 /**

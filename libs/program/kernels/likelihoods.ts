@@ -1,4 +1,4 @@
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { rowsOf, type Kernel } from './kernel.js';
 
 /** Log likelihoods of classes, FP64 `[rows, columns]` → `[rows, classes]`. */
 export const likelihoods: Record<string, Kernel> = {
@@ -13,10 +13,7 @@ export const likelihoods: Record<string, Kernel> = {
     const [classes = 0, width = 0] = shape;
     if (variances.length !== means.length || constants.length !== classes) given.fail('weights');
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * classes);
       for (let row = 0; row < rows; row++) {
         for (let k = 0; k < classes; k++) {
@@ -48,10 +45,7 @@ export const likelihoods: Record<string, Kernel> = {
     if (size !== rotations.length || ranks.length !== classes) given.fail('rotations');
     if (constants.length !== classes || priors.length !== classes) given.fail('constants');
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * classes);
       for (let row = 0; row < rows; row++) {
         let start = 0;

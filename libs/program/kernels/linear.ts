@@ -1,5 +1,5 @@
 import { DenseSums, denseSums } from '../dense.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { floatsOf, onlyInput, rowsOf, tableShape, type Kernel } from './kernel.js';
 
 /** Products of a request from which on the dense kernel is worth the way of the rows into its memory. */
 const DENSE_WORK = 256;
@@ -25,10 +25,7 @@ export const linear: Record<string, Kernel> = {
     });
     const isDense = !skip && outputs > 0 && width > 0 && dense.fits;
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'input of affine');
+      const { input, source, rows } = rowsOf(given, inputs, width);
       const narrow = source instanceof Float32Array;
       const shape = outputs === 1 ? [rows] : [rows, outputs];
       if (isDense && !narrow && rows * width * outputs >= DENSE_WORK) {
@@ -49,12 +46,9 @@ export const linear: Record<string, Kernel> = {
   /** Adds a vector to each row: weight `addend` `[columns]`. */
   add: (given) => {
     const addend = given.floats('addend', 1).data;
+    const { length: columns } = addend;
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { columns } = tableShape(input);
-      if (columns !== addend.length)
-        given.fail(`${columns} columns where ${addend.length} are expected`);
-      const source = floatsOf(input.data, 'input of add');
+      const { input, source } = rowsOf(given, inputs, columns);
       const data = source.slice();
       for (let i = 0; i < data.length; i++) data[i] = (source[i] ?? 0) + (addend[i % columns] ?? 0);
       return [{ dtype: input.dtype, shape: input.shape, data }];

@@ -1,13 +1,14 @@
 import { asin, cos, sin } from '../math/circular.js';
 import { pow64 } from '../math/logarithms.js';
 import type { KernelArguments } from './kernel.js';
+import { differences, largest, squares, type Measure } from './measures.js';
 
 type Floats = Float32Array | Float64Array;
 
 /** Distances between rows of one table and points (sklearn/metrics/_dist_metrics.pyx.tp). */
 export interface Metric {
   /** What orders distances and is quicker to compute. */
-  reduced(x: Floats, from: number, y: Floats, at: number, width: number): number;
+  reduced: Measure;
   whole(reduced: number): number;
   reduce(distance: number): number;
   /** Of Minkowski's metrics the exponent, Infinity for the largest difference. */
@@ -55,7 +56,7 @@ export function metricOf(given: KernelArguments): Metric {
   }
 }
 
-const OTHERS: Record<string, Metric['reduced']> = {
+const OTHERS: Record<string, Measure> = {
   canberra: (x, from, y, at, width) => {
     let sum = 0;
     for (let i = 0; i < width; i++) {
@@ -85,16 +86,7 @@ const OTHERS: Record<string, Metric['reduced']> = {
     angle(x, from, mean(x, from, width), y, at, mean(y, at, width), width),
 };
 
-function squares(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) {
-    const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
-    sum += difference * difference;
-  }
-  return sum;
-}
-
-function scaledSquares(variances: Floats): Metric['reduced'] {
+function scaledSquares(variances: Floats): Measure {
   return (x, from, y, at, width) => {
     let sum = 0;
     for (let i = 0; i < width; i++) {
@@ -103,20 +95,6 @@ function scaledSquares(variances: Floats): Metric['reduced'] {
     }
     return sum;
   };
-}
-
-function differences(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) sum += Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN));
-  return sum;
-}
-
-function largest(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let most = 0;
-  for (let i = 0; i < width; i++) {
-    most = Math.max(most, Math.abs((x[from + i] ?? NaN) - (y[at + i] ?? NaN)));
-  }
-  return most;
 }
 
 function minkowski(given: KernelArguments): Metric {

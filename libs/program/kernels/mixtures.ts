@@ -1,7 +1,7 @@
+import { fused } from '../math/fused.js';
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
-import { fused } from './fused.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { floatsOf, onlyInput, rowsOf, tableShape, type Kernel } from './kernel.js';
 
 const LOG_TWO_PI = log64(2 * Math.PI);
 
@@ -29,10 +29,7 @@ export const mixtures: Record<string, Kernel> = {
         : separate(components, kind === 'spherical');
     const buffer = new Float64Array(count);
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * count);
       for (let row = 0; row < rows; row++) {
         fill(source, row * width, buffer);
@@ -71,10 +68,7 @@ export const mixtures: Record<string, Kernel> = {
     if (matrix.length !== width * width) given.fail('matrix');
     const centred = new Float64Array(width);
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows);
       for (let row = 0; row < rows; row++) {
         for (let i = 0; i < width; i++) {
@@ -120,10 +114,7 @@ export const mixtures: Record<string, Kernel> = {
       return sum;
     };
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Int32Array(rows);
       for (let row = 0; row < rows; row++) {
         let node = 0;

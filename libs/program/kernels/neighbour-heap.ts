@@ -41,6 +41,17 @@ export class NeighbourHeap {
     points[at] = point;
   }
 
+  /** Pushes points 0, 1, … with the distances from `at` on. */
+  pushAll(distances: Float64Array, at: number, count: number): void {
+    let { limit } = this;
+    for (let point = 0; point < count; point++) {
+      const distance = distances[at + point] ?? NaN;
+      if (!(distance < limit)) continue;
+      this.push(distance, point);
+      ({ limit } = this);
+    }
+  }
+
   /** In ascending order of the distances. */
   sort(): void {
     this.sortPart(0, this.size);

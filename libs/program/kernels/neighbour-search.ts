@@ -1,4 +1,6 @@
+import { SquaredDistances } from './distances.js';
 import type { KernelArguments } from './kernel.js';
+import { squares } from './measures.js';
 import { metricOf, type Metric } from './metric.js';
 import { NeighbourHeap } from './neighbour-heap.js';
 
@@ -27,69 +29,99 @@ export class NeighbourSearch {
   readonly metric: Metric;
   readonly count: number;
   readonly width: number;
+  /** In the order of the tree where there is one, so that those of a leaf lie side by side. */
   private readonly points: Floats;
-  private readonly tree: PointTree | undefined;
+  readonly tree: PointTree | undefined;
   private readonly merges: boolean;
+  private readonly isEuclidean: boolean;
+  private readonly squares: SquaredDistances | undefined;
 
   constructor(given: KernelArguments) {
     const { data, shape } = given.floats('points', 2);
     const [count = 0, width = 0] = shape;
     if (count < 1 || width < 1) given.fail('points');
-    this.points = data;
     this.count = count;
     this.width = width;
     this.metric = metricOf(given);
+    this.isEuclidean = this.metric.reduced === squares;
     if (given.text('metric') === 'haversine' && width !== 2) given.fail('columns');
     const kind = given.oneOf('tree', ['none', 'merged', 'kd', 'ball']);
     this.merges = kind === 'merged';
     if (kind === 'kd' || kind === 'ball') this.tree = treeOf(given, kind, count, width);
     if (kind === 'kd' && Number.isNaN(this.metric.p)) given.fail('metric of a k-d tree');
+    this.points = this.tree ? ordered(data, this.tree.order, width) : data;
+    if (!this.tree && this.isEuclidean) this.squares = new SquaredDistances({ data, count, width });
   }
 
-  /** A heap for this many neighbours. */
-  heap(size: number): NeighbourHeap {
-    return new NeighbourHeap(size);
-  }
-
-  /** Fills a heap with the points nearest to a row, sorted; `other` is a second heap of its size. */
-  nearest(source: Floats, from: number, heap: NeighbourHeap, other: NeighbourHeap): void {
-    heap.clear();
-    if (this.tree) {
-      this.descend(this.tree, 0, this.least(this.tree, 0, source, from), source, from, heap);
-    } else {
-      const first = this.merges ? other : heap;
-      first.clear();
-      for (let p = 0; p < this.count; p++) first.push(this.reduced(source, from, p), p);
-      if (this.merges) {
-        for (let i = 0; i < other.size; i++) {
-          heap.push(other.distances[i] ?? Infinity, other.points[i] ?? 0);
+  /** What finds, for each row, a number of nearest points, and gives `take` them sorted, in a heap that the next row changes. */
+  nearest(size: number): EachRow<(row: number, near: NeighbourHeap) => void> {
+    const near = new NeighbourHeap(size);
+    const { tree, count } = this;
+    if (tree) {
+      return (source, rows, take) => {
+        for (let row = 0; row < rows; row++) {
+          const from = row * this.width;
+          near.clear();
+          this.descend(tree, 0, this.least(tree, 0, source, from), source, from, near);
+          near.sort();
+          take(row, near);
         }
+      };
+    }
+    const first = this.merges ? new NeighbourHeap(size) : near;
+    return (source, rows, take) => {
+      this.eachReduced(source, rows, (row, reduced, at) => {
+        near.clear();
+        first.clear();
+        first.pushAll(reduced, at, count);
+        if (this.merges) {
+          for (let i = 0; i < size; i++) {
+            near.push(first.distances[i] ?? Infinity, first.points[i] ?? 0);
+          }
+        }
+        near.sort();
+        take(row, near);
+      });
+    };
+  }
+
+  /**
+   * What finds, for each row, all points within a distance, and gives `take` them in the order in which scikit-learn finds them,
+   * with their distances, in arrays that the next row changes.
+   */
+  within(radius: number): EachRow<(row: number, found: Found) => void> {
+    const { metric, count, tree } = this;
+    const limit = metric.reduce(radius);
+    const found = { count: 0, points: new Int32Array(count), distances: new Float64Array(count) };
+    return (source, rows, take) => {
+      this.eachReduced(source, rows, (row, reduced, at) => {
+        found.count = 0;
+        for (let i = 0; i < count; i++) {
+          const distance = reduced[at + i] ?? NaN;
+          if (!(distance <= limit)) continue;
+          found.points[found.count] = tree ? (tree.order[i] ?? 0) : i;
+          found.distances[found.count++] = metric.whole(distance);
+        }
+        take(row, found);
+      });
+    };
+  }
+
+  /** Gives `take` what orders the distances of each row to all points (in the order of the tree), those from `at` on. */
+  eachReduced(
+    source: Floats,
+    rows: number,
+    take: (row: number, reduced: Float64Array, at: number) => void,
+  ): void {
+    if (this.squares) return this.squares.each(source, rows, take);
+    const { points, count, width, metric } = this;
+    const distances = new Float64Array(count);
+    for (let row = 0; row < rows; row++) {
+      for (let p = 0; p < count; p++) {
+        distances[p] = metric.reduced(source, row * width, points, p * width, width);
       }
+      take(row, distances, 0);
     }
-    heap.sort();
-  }
-
-  /** All points within a distance, in the order in which scikit-learn finds them, with their distances. */
-  within(source: Floats, from: number, radius: number, found: Found): void {
-    found.count = 0;
-    const limit = this.metric.reduce(radius);
-    const { order } = this.tree ?? {};
-    for (let i = 0; i < this.count; i++) {
-      const point = order?.[i] ?? i;
-      const reduced = this.reduced(source, from, point);
-      if (!(reduced <= limit)) continue;
-      found.points[found.count] = point;
-      found.distances[found.count++] = this.metric.whole(reduced);
-    }
-  }
-
-  /** The distance to a point. */
-  distance(source: Floats, from: number, point: number): number {
-    return this.metric.whole(this.reduced(source, from, point));
-  }
-
-  private reduced(source: Floats, from: number, point: number): number {
-    return this.metric.reduced(source, from, this.points, point * this.width, this.width);
   }
 
   private descend(
@@ -98,27 +130,37 @@ export class NeighbourSearch {
     least: number,
     source: Floats,
     from: number,
-    heap: NeighbourHeap,
+    near: NeighbourHeap,
   ): void {
-    if (least > heap.limit) return;
-    if (tree.leaves[node]) {
-      const end = tree.ends[node] ?? 0;
-      for (let i = tree.starts[node] ?? 0; i < end; i++) {
-        const point = tree.order[i] ?? 0;
-        heap.push(this.reduced(source, from, point), point);
-      }
-      return;
-    }
+    if (least > near.limit) return;
+    if (tree.leaves[node]) return this.lookIn(tree, node, source, from, near);
     const left = 2 * node + 1;
     const right = left + 1;
     const leastLeft = this.least(tree, left, source, from);
     const leastRight = this.least(tree, right, source, from);
     if (leastLeft <= leastRight) {
-      this.descend(tree, left, leastLeft, source, from, heap);
-      this.descend(tree, right, leastRight, source, from, heap);
+      this.descend(tree, left, leastLeft, source, from, near);
+      this.descend(tree, right, leastRight, source, from, near);
     } else {
-      this.descend(tree, right, leastRight, source, from, heap);
-      this.descend(tree, left, leastLeft, source, from, heap);
+      this.descend(tree, right, leastRight, source, from, near);
+      this.descend(tree, left, leastLeft, source, from, near);
+    }
+  }
+
+  private lookIn(
+    tree: PointTree,
+    leaf: number,
+    source: Floats,
+    from: number,
+    near: NeighbourHeap,
+  ): void {
+    const { points, width, metric, isEuclidean } = this;
+    const end = tree.ends[leaf] ?? 0;
+    for (let i = tree.starts[leaf] ?? 0; i < end; i++) {
+      const distance = isEuclidean
+        ? squaresBelow(near.limit, source, from, points, i * width, width)
+        : metric.reduced(source, from, points, i * width, width);
+      near.push(distance, tree.order[i] ?? 0);
     }
   }
 
@@ -130,19 +172,57 @@ export class NeighbourSearch {
       const distance = metric.whole(reduced) - (tree.radii[node] ?? NaN);
       return metric.reduce(Math.max(0, distance));
     }
-    const nodes = tree.starts.length;
+    const { bounds } = tree;
+    const { p } = metric;
+    const lows = node * width;
+    const highs = (tree.starts.length + node) * width;
     let sum = 0;
     for (let i = 0; i < width; i++) {
       const x = source[from + i] ?? NaN;
-      const low = (tree.bounds[node * width + i] ?? NaN) - x;
-      const high = x - (tree.bounds[(nodes + node) * width + i] ?? NaN);
+      const low = (bounds[lows + i] ?? NaN) - x;
+      const high = x - (bounds[highs + i] ?? NaN);
       const outside = 0.5 * (low + Math.abs(low) + (high + Math.abs(high)));
-      if (metric.p === Infinity) sum = Math.max(sum, outside);
-      else if (metric.p === 2) sum += outside * outside;
-      else sum += metric.p === 1 ? outside : outside ** metric.p;
+      if (p === 2) sum += outside * outside;
+      else if (p === Infinity) sum = Math.max(sum, outside);
+      else sum += p === 1 ? outside : outside ** p;
     }
     return sum;
   }
+}
+
+/** Answers rows one after the other. */
+type EachRow<Take> = (source: Floats, rows: number, take: Take) => void;
+
+function ordered(points: Floats, order: Int32Array, width: number): Floats {
+  const moved = points.slice();
+  for (const [i, point] of order.entries()) {
+    moved.set(points.subarray(point * width, (point + 1) * width), i * width);
+  }
+  return moved;
+}
+
+/** Columns after which a sum is looked at. */
+const STRETCH = 8;
+
+/** {@link squares}, or where it is not below `limit` perhaps less of it that is not either: sums of squares only grow. */
+function squaresBelow(
+  limit: number,
+  x: Floats,
+  from: number,
+  y: Floats,
+  at: number,
+  width: number,
+): number {
+  let sum = 0;
+  for (let i = 0; i < width;) {
+    const end = Math.min(i + STRETCH, width);
+    for (; i < end; i++) {
+      const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
+      sum += difference * difference;
+    }
+    if (sum >= limit) return sum;
+  }
+  return sum;
 }
 
 /** Points within a radius; the first `count` of both arrays count. */

@@ -1,13 +1,6 @@
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
-import {
-  floatsOf,
-  onlyInput,
-  tableShape,
-  type Kernel,
-  type KernelArguments,
-  type Value,
-} from './kernel.js';
+import { rowsOf, type Kernel, type KernelArguments, type Value } from './kernel.js';
 import { NeighbourSearch, type Found } from './neighbour-search.js';
 import { ProgramError } from '../program-error.js';
 
@@ -24,15 +17,16 @@ export const neighbours: Record<string, Kernel> = {
   'tree-neighbours': (given) => {
     const search = new NeighbourSearch(given);
     const size = given.integer('neighbours', 1, search.count);
-    const [heap, other] = [search.heap(size), search.heap(size)];
+    const nearest = search.nearest(size);
     const weigh = weighing(given, search);
     const sum = given.has('classes') ? sharesOf(given, search) : meansOf(given, search);
     const distances = new Float64Array(size);
-    return eachRow(search, sum.outputs, (source, from, data, at) => {
-      search.nearest(source, from, heap, other);
-      for (let i = 0; i < size; i++) distances[i] = search.metric.whole(heap.distances[i] ?? NaN);
-      sum.write({ count: size, points: heap.points, distances }, weigh, data, at);
-    });
+    return answering(given, search, sum.outputs, (source, rows, data) =>
+      nearest(source, rows, (row, near) => {
+        for (let i = 0; i < size; i++) distances[i] = search.metric.whole(near.distances[i] ?? NaN);
+        sum.write({ count: size, points: near.points, distances }, weigh, data, row * sum.outputs);
+      }),
+    );
   },
 
   /**
@@ -48,14 +42,16 @@ export const neighbours: Record<string, Kernel> = {
     const outlier = given.has('outlier')
       ? given.integer('outlier', -1, sum.outputs - 1)
       : undefined;
-    const found = emptyFound(search);
-    return eachRow(search, sum.outputs, (source, from, data, at) => {
-      search.within(source, from, radius, found);
-      if (found.count > 0) sum.write(found, weigh, data, at);
-      else if (!isShares) data.fill(NaN, at, at + sum.outputs);
-      else if (outlier === undefined) throw lonely(from / search.width, radius);
-      else if (outlier >= 0) data[at + outlier] = 1;
-    });
+    const within = search.within(radius);
+    return answering(given, search, sum.outputs, (source, rows, data) =>
+      within(source, rows, (row, found) => {
+        const at = row * sum.outputs;
+        if (found.count > 0) sum.write(found, weigh, data, at);
+        else if (!isShares) data.fill(NaN, at, at + sum.outputs);
+        else if (outlier === undefined) throw lonely(row, radius);
+        else if (outlier >= 0) data[at + outlier] = 1;
+      }),
+    );
   },
 
   /**
@@ -65,22 +61,23 @@ export const neighbours: Record<string, Kernel> = {
   'local-outliers': (given) => {
     const search = new NeighbourSearch(given);
     const size = given.integer('neighbours', 1, search.count);
-    const [heap, other] = [search.heap(size), search.heap(size)];
+    const nearest = search.nearest(size);
     const reach = given.floats('reach', 1).data;
     const densities = given.floats('densities', 1).data;
     if (reach.length !== search.count || densities.length !== search.count) given.fail('reach');
-    return eachRow(search, 1, (source, from, data, at) => {
-      search.nearest(source, from, heap, other);
-      let sum = 0;
-      for (let i = 0; i < size; i++) {
-        const distance = search.metric.whole(heap.distances[i] ?? NaN);
-        sum += Math.max(distance, reach[heap.points[i] ?? 0] ?? NaN);
-      }
-      const density = 1 / (sum / size + 1e-10);
-      let ratios = 0;
-      for (let i = 0; i < size; i++) ratios += (densities[heap.points[i] ?? 0] ?? NaN) / density;
-      data[at] = -(ratios / size);
-    });
+    return answering(given, search, 1, (source, rows, data) =>
+      nearest(source, rows, (row, { points, distances }) => {
+        let sum = 0;
+        for (let i = 0; i < size; i++) {
+          const distance = search.metric.whole(distances[i] ?? NaN);
+          sum += Math.max(distance, reach[points[i] ?? 0] ?? NaN);
+        }
+        const density = 1 / (sum / size + 1e-10);
+        let ratios = 0;
+        for (let i = 0; i < size; i++) ratios += (densities[points[i] ?? 0] ?? NaN) / density;
+        data[row] = -(ratios / size);
+      }),
+    );
   },
 
   /**
@@ -90,6 +87,7 @@ export const neighbours: Record<string, Kernel> = {
    */
   'kernel-density': (given) => {
     const search = new NeighbourSearch(given);
+    if (search.tree) given.fail('looks at all points, without a tree');
     const bandwidth = given.number('bandwidth');
     const constant = given.number('constant');
     const kernel = given.oneOf('kernel', DENSITY_NAMES);
@@ -97,17 +95,19 @@ export const neighbours: Record<string, Kernel> = {
     const weights = given.has('pointWeights') ? given.floats('pointWeights', 1).data : undefined;
     if (weights && weights.length !== search.count) given.fail('pointWeights');
     const logs = new Float64Array(search.count);
-    return eachRow(search, 1, (source, from, data, at) => {
-      let most = -Infinity;
-      for (let p = 0; p < search.count; p++) {
-        const own = log(search.distance(source, from, p), bandwidth);
-        logs[p] = weights ? own + log64(weights[p] ?? NaN) : own;
-        most = Math.max(most, logs[p] ?? NaN);
-      }
-      let sum = 0;
-      if (most > -Infinity) for (const x of logs) sum += exp64(x - most);
-      data[at] = most > -Infinity ? log64(sum) + most + constant : -Infinity;
-    });
+    return answering(given, search, 1, (source, rows, data) =>
+      search.eachReduced(source, rows, (row, reduced, at) => {
+        let most = -Infinity;
+        for (let p = 0; p < search.count; p++) {
+          const own = log(search.metric.whole(reduced[at + p] ?? NaN), bandwidth);
+          logs[p] = weights ? own + log64(weights[p] ?? NaN) : own;
+          most = Math.max(most, logs[p] ?? NaN);
+        }
+        let sum = 0;
+        if (most > -Infinity) for (const x of logs) sum += exp64(x - most);
+        data[row] = most > -Infinity ? log64(sum) + most + constant : -Infinity;
+      }),
+    );
   },
 
   /**
@@ -117,49 +117,45 @@ export const neighbours: Record<string, Kernel> = {
    */
   'neighbour-graph': (given) => {
     const search = new NeighbourSearch(given);
+    const { count: width } = search;
     const connects = given.flag('connects');
-    const found = emptyFound(search);
-    const write = (data: Float64Array, at: number, point: number, distance: number) => {
-      data[at + point] = connects ? 1 : distance;
-    };
     if (given.has('radius')) {
-      const radius = given.number('radius');
-      return eachRow(search, search.count, (source, from, data, at) => {
-        search.within(source, from, radius, found);
-        for (let i = 0; i < found.count; i++) {
-          write(data, at, found.points[i] ?? 0, found.distances[i] ?? NaN);
-        }
-      });
+      const within = search.within(given.number('radius'));
+      return answering(given, search, width, (source, rows, data) =>
+        within(source, rows, (row, { count, points, distances }) => {
+          for (let i = 0; i < count; i++) {
+            data[row * width + (points[i] ?? 0)] = connects ? 1 : (distances[i] ?? NaN);
+          }
+        }),
+      );
     }
     const size = given.integer('neighbours', 1, search.count);
-    const [heap, other] = [search.heap(size), search.heap(size)];
-    return eachRow(search, search.count, (source, from, data, at) => {
-      search.nearest(source, from, heap, other);
-      for (let i = 0; i < size; i++) {
-        write(data, at, heap.points[i] ?? 0, search.metric.whole(heap.distances[i] ?? NaN));
-      }
-    });
+    const nearest = search.nearest(size);
+    return answering(given, search, width, (source, rows, data) =>
+      nearest(source, rows, (row, { points, distances }) => {
+        for (let i = 0; i < size; i++) {
+          const distance = search.metric.whole(distances[i] ?? NaN);
+          data[row * width + (points[i] ?? 0)] = connects ? 1 : distance;
+        }
+      }),
+    );
   },
 };
 
-type WriteRow = (source: Floats, from: number, data: Float64Array, at: number) => void;
+type WriteRows = (source: Floats, rows: number, data: Float64Array) => void;
 
-function eachRow({ width }: NeighbourSearch, outputs: number, write: WriteRow) {
+function answering(
+  given: KernelArguments,
+  { width }: NeighbourSearch,
+  outputs: number,
+  write: WriteRows,
+) {
   return (inputs: Value[]): Value[] => {
-    const input = onlyInput(inputs);
-    const { rows, columns } = tableShape(input);
-    if (columns !== width) {
-      throw new ProgramError('INVALID_PROGRAM', `${columns} columns where ${width} are expected`);
-    }
-    const source = floatsOf(input.data, 'rows');
+    const { source, rows } = rowsOf(given, inputs, width);
     const data = new Float64Array(rows * outputs);
-    for (let row = 0; row < rows; row++) write(source, row * width, data, row * outputs);
+    write(source, rows, data);
     return [{ dtype: 'FP64', shape: [rows, outputs], data }];
   };
-}
-
-function emptyFound({ count }: NeighbourSearch): Found {
-  return { count: 0, points: new Int32Array(count), distances: new Float64Array(count) };
 }
 
 function lonely(row: number, radius: number): ProgramError {

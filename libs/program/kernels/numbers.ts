@@ -3,6 +3,7 @@ import { cbrt } from '../math/cbrt.js';
 import { acos, asin, atan, cos, sin, tan } from '../math/circular.js';
 import { acosh, asinh, atanh, cosh, expm1, sinh } from '../math/hyperbolic.js';
 import { log10, log1p64, log2, log64, pow64 } from '../math/logarithms.js';
+import { erf, erfc } from './erf.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
 
 /** Functions of single numbers FP64, by the names of numpy's. */
@@ -30,6 +31,8 @@ const FUNCTIONS: Record<string, (x: number) => number> = {
   asinh,
   acosh,
   atanh,
+  erf,
+  erfc,
   floor: Math.floor,
   ceil: Math.ceil,
   trunc: Math.trunc,

@@ -1,5 +1,5 @@
 import { exp32 } from './exp32.js';
-import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
+import { floatsOf, onlyInput, rowsOf, tableShape, type Kernel, type Value } from './kernel.js';
 
 const { fround } = Math;
 
@@ -126,9 +126,7 @@ export const onnxMl: Record<string, Kernel> = {
     const [width = 0, outputs = 0] = shape;
     if (intercept.length !== outputs) given.fail('outputs differ');
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
+      const { input, rows } = rowsOf(given, inputs, width);
       const source = narrow(input.data, 'onnx-linear');
       const data = new Float32Array(rows * outputs);
       for (let row = 0; row < rows; row++) {

@@ -2,7 +2,8 @@ import { exponentials } from '../dense.js';
 import { tanh } from '../math/hyperbolic.js';
 import { SquaredDistances } from './distances.js';
 import { exp64 } from './exp64.js';
-import { floatsOf, onlyInput, tableShape, type Kernel, type KernelArguments } from './kernel.js';
+import { rowsOf, type Kernel, type KernelArguments, type Value } from './kernel.js';
+import { dots, squares, type Measure } from './measures.js';
 
 type Floats = Float32Array | Float64Array;
 
@@ -49,20 +50,17 @@ export const supportVectors: Record<string, Kernel> = {
     };
     const isRbf = given.text('kernel') === 'rbf' && given.number('gamma') >= 0 && width > 0;
     const points = { data: support, count: vectors, width };
-    const squares = isRbf && vectors > 0 ? new SquaredDistances(points) : undefined;
-    const distances = squares?.areDense ? squares : undefined;
+    const known = isRbf && vectors > 0 ? new SquaredDistances(points) : undefined;
+    const distances = known?.areDense ? known : undefined;
     const values = new Float64Array(vectors);
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'rows');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * pairs);
       distances?.each(
         source,
         rows,
         (row, powers, at) => score(data, row * pairs, powers, at),
-        (squares, block) => exponentials(squares, block, -given.number('gamma')),
+        (powers, block) => exponentials(powers, block, -given.number('gamma')),
       );
       for (let row = 0; row < rows && !distances; row++) {
         for (let v = 0; v < vectors; v++)
@@ -123,41 +121,23 @@ export const supportVectors: Record<string, Kernel> = {
   },
 };
 
-function pairsOf(given: KernelArguments, inputs: Parameters<typeof onlyInput>[0], classes: number) {
-  const input = onlyInput(inputs);
-  const { rows, columns } = tableShape(input);
-  if (columns !== (classes * (classes - 1)) / 2) given.fail(`${columns} pairs`);
-  return { source: floatsOf(input.data, 'scores'), rows };
+function pairsOf(given: KernelArguments, inputs: Value[], classes: number) {
+  return rowsOf(given, inputs, (classes * (classes - 1)) / 2);
 }
 
-type Evaluate = (x: Floats, from: number, y: Floats, at: number, width: number) => number;
-
-function kernelOf(given: KernelArguments): Evaluate {
+function kernelOf(given: KernelArguments): Measure {
   const name = given.oneOf('kernel', ['linear', 'poly', 'rbf', 'sigmoid']);
-  if (name === 'linear') return dot;
+  if (name === 'linear') return dots;
   const gamma = given.number('gamma');
   if (name === 'rbf') {
-    return (x, from, y, at, width) => {
-      let sum = 0;
-      for (let i = 0; i < width; i++) {
-        const difference = (x[from + i] ?? NaN) - (y[at + i] ?? NaN);
-        sum += difference * difference;
-      }
-      return exp64(-gamma * sum);
-    };
+    return (x, from, y, at, width) => exp64(-gamma * squares(x, from, y, at, width));
   }
   const coef0 = given.number('coef0');
   if (name === 'sigmoid') {
-    return (x, from, y, at, width) => tanh(gamma * dot(x, from, y, at, width) + coef0);
+    return (x, from, y, at, width) => tanh(gamma * dots(x, from, y, at, width) + coef0);
   }
   const degree = given.integer('degree', 0, 1000);
-  return (x, from, y, at, width) => power(gamma * dot(x, from, y, at, width) + coef0, degree);
-}
-
-function dot(x: Floats, from: number, y: Floats, at: number, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < width; i++) sum += (x[from + i] ?? NaN) * (y[at + i] ?? NaN);
-  return sum;
+  return (x, from, y, at, width) => power(gamma * dots(x, from, y, at, width) + coef0, degree);
 }
 
 /** libsvm's `powi`. */

@@ -74,31 +74,6 @@ describe('kernels for tables', () => {
     );
   });
 
-  it('average the nearest neighbours as a naive version does', () => {
-    fc.assert(
-      fc.property(matrix, matrix, fc.integer({ min: 1, max: 12 }), (rows, points, k) => {
-        const neighbours = Math.min(k, points.length);
-        const attributes = { neighbours, weights: 'uniform', metric: 'manhattan' };
-        const targets = points.map((_, i) => i * i);
-        const got = run('nearest-neighbours', [table(rows)], attributes, {
-          points: {
-            dtype: 'FP64',
-            data: Float64Array.from(points.flat()),
-            shape: [points.length, width],
-          },
-          targets: { dtype: 'FP64', data: Float64Array.from(targets), shape: [points.length, 1] },
-        });
-        for (const [r, row] of rows.entries()) {
-          const far = (p: number) =>
-            row.reduce((sum, x, i) => sum + Math.abs(x - (points[p]?.[i] ?? NaN)), 0);
-          const near = [...points.keys()].toSorted((a, b) => far(a) - far(b) || a - b);
-          const sum = near.slice(0, neighbours).reduce((all, p) => all + (targets[p] ?? NaN), 0);
-          expect(got.data[r]).toBeCloseTo(sum / neighbours, 10);
-        }
-      }),
-    );
-  });
-
   it('refuse what scikit-learn refuses', () => {
     const attributes = { missing: 'refuse', dtype: 'FP32', owner: 'Ridge' };
     for (const wrong of [NaN, Infinity, -Infinity, 1e39]) {

@@ -1,6 +1,6 @@
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { rowsOf, type Kernel } from './kernel.js';
 
 /** Topics of documents. */
 export const topics: Record<string, Kernel> = {
@@ -48,10 +48,7 @@ export const topics: Record<string, Kernel> = {
     };
     const start = exp64(psi(1) - psi(count));
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns } = tableShape(input);
-      if (columns !== width) given.fail(`${columns} columns where ${width} are expected`);
-      const source = floatsOf(input.data, 'counts');
+      const { source, rows } = rowsOf(given, inputs, width);
       const data = new Float64Array(rows * count);
       for (let row = 0; row < rows; row++) {
         const used: number[] = [];
