@@ -34,9 +34,7 @@ export const kerasImporter: ModelImporter = {
     const [file, ...others] = await findModels(files);
     if (!file) throw new DamagedModel('None of the files is a Keras model (.keras or .h5).');
     if (others.length > 0)
-      throw new UnsupportedModel(
-        `There are ${others.length + 1} Keras models; log one a version.`,
-      );
+      throw new UnsupportedModel(`There are ${others.length + 1} Keras models; log one a version.`);
     const isArchive = isZip(await file.read(0, 4));
     const model = isArchive ? await readArchive(file) : await readWhole(file);
     const verdict = compile(model);
@@ -68,7 +66,9 @@ async function readArchive(file: UploadedFile): Promise<Layer> {
   const model = readModel(config, dialectOf(typeof version === 'string' ? version : '3.0'));
   const weights = entries.get('model.weights.h5');
   if (!weights) {
-    const other = entries.has('model.weights.npz') ? 'model.weights.npz is not supported' : 'it has no model.weights.h5';
+    const other = entries.has('model.weights.npz')
+      ? 'model.weights.npz is not supported'
+      : 'it has no model.weights.h5';
     throw new UnsupportedModel(`The weights of ${file.path} cannot be read: ${other}.`);
   }
   const root = await openHdf5(await readEntry(weights, MOST_WEIGHTS_BYTES));
@@ -97,7 +97,9 @@ async function readEntry(entry: ZipEntry, most: number): Promise<Uint8Array> {
 /** An HDF5 file with `model_config` and `model_weights`. */
 async function readWhole(file: UploadedFile): Promise<Layer> {
   if (file.size > MOST_WEIGHTS_BYTES)
-    throw new UnsupportedModel(`${file.path} has ${file.size} bytes; ${MOST_WEIGHTS_BYTES} are supported.`);
+    throw new UnsupportedModel(
+      `${file.path} has ${file.size} bytes; ${MOST_WEIGHTS_BYTES} are supported.`,
+    );
   const root = await openHdf5(await file.read());
   const text = root.text('model_config');
   if (text === undefined)
@@ -116,6 +118,8 @@ async function readWhole(file: UploadedFile): Promise<Layer> {
 function dialectOf(version: string): Dialect {
   const [major = 2, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10) || 0);
   if (major < 2)
-    throw new UnsupportedModel('Models of Keras 1 are not supported; load and save it with Keras 2.');
+    throw new UnsupportedModel(
+      'Models of Keras 1 are not supported; load and save it with Keras 2.',
+    );
   return { library: major >= 3 ? 'keras3' : 'keras2', version: [major, minor] };
 }

@@ -10,10 +10,7 @@ import { ModelRun } from './run-model.js';
  * Compiles a model of layers whose weights are there. Inputs have the names of their layers, outputs those of the layers that
  * make them, or of the dictionary that the model answers. Throws UnsupportedModel and DamagedModel.
  */
-export function compileLayers(
-  model: Layer,
-  facts: { importer: string; format: string },
-): Verdict {
+export function compileLayers(model: Layer, facts: { importer: string; format: string }): Verdict {
   const inner = model.model;
   if (!inner) return model.unsupported('a single layer is no model');
   const graph = new TensorGraph();
@@ -43,7 +40,9 @@ function inputSpec(model: Layer, input: ModelInput | undefined, name: string): T
     );
   const dtype = dtypeNamed(input.dtype);
   if (!dtype)
-    return input.layer.unsupported(`its input is of the type ${JSON.stringify(input.dtype.slice(0, 40))}`);
+    return input.layer.unsupported(
+      `its input is of the type ${JSON.stringify(input.dtype.slice(0, 40))}`,
+    );
   return { name, dtype, shape };
 }
 
