@@ -144,6 +144,7 @@ export class EmbeddedPostgres {
 
   private async createDatabase(name: string): Promise<void> {
     const client = new pg.Client(this.url('postgres'));
+    client.on('error', () => {});
     await client.connect();
     try {
       const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [

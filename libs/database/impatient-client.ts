@@ -6,11 +6,14 @@ const ON_ITS_WAY = 500;
 /**
  * A connection that is given up where PostgreSQL says nothing although it should have ended the statement by now: it is
  * stopped, or the network swallows what is sent. Without this a statement would wait for as long as TCP does, which is
- * hours, and its connection would never leave the pool.
+ * hours, and its connection would never leave the pool. Its loss never ends the process, whoever holds it.
  */
 export class ImpatientClient extends pg.Client {
   constructor(config: pg.ClientConfig = {}) {
     super(config);
+    // PostgreSQL may end a session in the very bytes that say it is ready. Whoever is handed the connection by a promise hears
+    // of that a moment too late, and an error that nobody hears ends the process. They are told by their next statement.
+    this.on('error', () => {});
     const { statement_timeout: limit } = config;
     if (!limit) return;
     let waiting: NodeJS.Timeout | undefined;

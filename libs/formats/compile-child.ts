@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deserialize } from 'node:v8';
 import {
   bindInputs,
   bindOutputs,
@@ -17,7 +16,7 @@ import {
   zeroInputs,
 } from '#program';
 import { CodecError, decodeTensors, signatureName } from '#protocols';
-import { endWithParent, openChannel } from './contained-child.js';
+import { endWithParent, openChannel, requestOf } from './contained-child.js';
 import type {
   CompileProgress,
   CompileRequest,
@@ -39,25 +38,14 @@ const MOST_REASON = 10_000;
 
 endWithParent();
 const channel = openChannel();
-const received: Buffer[] = [];
-channel.on('data', (chunk: Buffer) => {
-  received.push(chunk);
-  const bytes = Buffer.concat(received);
-  const length = bytes.length >= 4 ? bytes.readUInt32LE(0) : Infinity;
-  if (bytes.length < 4 + length) {
-    received.splice(0, received.length, bytes);
-    return;
-  }
-  channel.removeAllListeners('data');
-  void answer(deserialize(bytes.subarray(4)) as CompileRequest);
-});
+void answer();
 
 function tell(progress: CompileProgress): void {
   channel.write(`${JSON.stringify(progress)}\n`);
 }
 
-async function answer(request: CompileRequest): Promise<void> {
-  const result = await compileFiles(request);
+async function answer(): Promise<void> {
+  const result = await compileFiles(await requestOf<CompileRequest>(channel));
   const { reason } = result;
   tell({ result: reason === undefined ? result : { ...result, reason: readable(reason) } });
 }

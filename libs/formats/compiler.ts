@@ -2,7 +2,6 @@ import { mkdtemp, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { serialize } from 'node:v8';
 import type { Difference, Signature, Signatures } from '#program';
 import { ContainedProcess, type ProcessEnd } from './contained-process.js';
 
@@ -83,7 +82,6 @@ export async function compile({ stop, ...request }: CompileRequest): Promise<Com
   const limits = { ...LIMITS, ...request.limits };
   const programFolder = request.outputFolder ?? (await mkdtemp(join(tmpdir(), 'slipway-program-')));
   await mkdir(programFolder, { recursive: true });
-  const message = serialize({ ...request, outputFolder: programFolder });
   const child = ContainedProcess.start({
     entry,
     memory: limits.memory,
@@ -91,7 +89,7 @@ export async function compile({ stop, ...request }: CompileRequest): Promise<Com
     background: true,
   });
   const conversation = new Conversation(child, limits);
-  conversation.send(message);
+  child.send({ ...request, outputFolder: programFolder });
   const end = () => child.kill('was stopped');
   stop?.addEventListener('abort', end);
   const result = await conversation.result;
@@ -127,12 +125,6 @@ class Conversation {
         resolve(this.answer ?? this.died(end));
       });
     });
-  }
-
-  send(bytes: Buffer): void {
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(bytes.length);
-    this.child.channel.write(Buffer.concat([length, bytes]));
   }
 
   private receive(text: string): void {

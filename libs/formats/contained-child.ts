@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { deserialize } from 'node:v8';
 import { Worker, isMainThread } from 'node:worker_threads';
 
 /**
@@ -12,6 +13,26 @@ export function endWithParent(): void {
 /** The other end of `ContainedProcess.channel`. */
 export function openChannel(): Socket {
   return new Socket({ fd: 3, readable: true, writable: true });
+}
+
+/** What the parent sends first, by `ContainedProcess.send`. */
+export function requestOf<Request>(channel: Socket): Promise<Request> {
+  const received: Buffer[] = [];
+  let missing: number | undefined;
+  return new Promise((resolve) => {
+    channel.on('data', function receive(chunk: Buffer) {
+      received.push(chunk);
+      if (missing === undefined) {
+        const head = Buffer.concat(received);
+        received.splice(0, received.length, head);
+        if (head.length < 4) return;
+        missing = 4 + head.readUInt32LE(0) - head.length;
+      } else missing -= chunk.length;
+      if (missing > 0) return;
+      channel.off('data', receive);
+      resolve(deserialize(Buffer.concat(received).subarray(4)) as Request);
+    });
+  });
 }
 
 if (!isMainThread) {

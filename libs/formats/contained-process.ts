@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
+import { serialize } from 'node:v8';
 
 export interface Containment {
   /** Absolute path of the module that the process runs. */
@@ -84,6 +85,14 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
       this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }),
     );
     child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
+  }
+
+  /** Sends what `requestOf` in the process waits for, as structured data. */
+  send(request: unknown): void {
+    const bytes = serialize(request);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(bytes.length);
+    this.channel.write(Buffer.concat([length, bytes]));
   }
 
   /**

@@ -1,7 +1,6 @@
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { serialize } from 'node:v8';
 import { ContainedProcess } from './contained-process.js';
 import { mayHoldPickle, type Scan } from './pickle/scan.js';
 import type { ScanProgress } from './scan-child.js';
@@ -104,10 +103,7 @@ function scanSome(
     for (const line of lines) hear(JSON.parse(line) as ScanProgress);
   });
   limit();
-  const message = serialize(files);
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(message.length);
-  child.channel.write(Buffer.concat([length, message]));
+  child.send(files);
   return new Promise((resolve) => {
     child.once('end', (ended) => {
       clearTimeout(timer);

@@ -168,8 +168,13 @@ export class DesiredState implements VersionResolver {
   async #listen(): Promise<void> {
     if (this.#listener) return;
     const client = this.#options.connect();
-    client.on('error', () => this.#unlisten(client));
-    client.on('end', () => this.#unlisten(client));
+    let isLost = false;
+    const lose = () => {
+      isLost = true;
+      this.#unlisten(client);
+    };
+    client.on('error', lose);
+    client.on('end', lose);
     client.on('notification', () => {
       this.#wordsAt = 0;
       void this.refresh();
@@ -181,7 +186,8 @@ export class DesiredState implements VersionResolver {
       await client.end().catch(() => undefined);
       throw error;
     }
-    this.#listener = client;
+    // It may have been lost with the answer itself.
+    if (!isLost) this.#listener = client;
   }
 
   #unlisten(client: pg.Client): void {

@@ -33,8 +33,8 @@ function addUnseen(builder: ProgramBuilder, margin: string, { classes, seen }: M
   if (!seen) {
     throw new DamagedModel(`The model has ${classes.length} class labels for fewer classes.`);
   }
-  return builder.kernel('catboost-all-classes', [margin], {
-    attributes: { width: classes.length },
+  return builder.kernel('place-columns', [margin], {
+    attributes: { width: classes.length, rest: 'impossible' },
     weights: { columns: builder.weights.add('INT32', Int32Array.from(seen)) },
   });
 }

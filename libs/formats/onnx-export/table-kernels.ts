@@ -71,11 +71,13 @@ export const tableKernels: Record<string, KernelWriter> = {
     const table = graph.as(only(inputs), 'FP64');
     const places = [...given.int32('columns')];
     const zeros = each(graph, graph.take(table, [0]), 'Mul', graph.scalar('FP64', 0));
+    const isZero = !given.has('rest') || given.text('rest') === 'zero';
+    const rest = isZero ? zeros : each(graph, zeros, 'Add', graph.scalar('FP64', -Infinity));
     const order = Array.from({ length: given.number('width') }, (_, column) => {
       const at = places.lastIndexOf(column);
       return at < 0 ? table.columns : at;
     });
-    return graph.take(graph.join([table, zeros]), order);
+    return graph.take(graph.join([table, rest]), order);
   },
 
   products: (graph, given, inputs) => {

@@ -53,3 +53,16 @@ export type CompileEstimator = (fitted: Fitted, graph: SklearnGraph) => Estimato
 export function numbersAnswer(value: string, columns = 1): Answer {
   return { value, dtype: 'FP64', shape: columns === 1 ? [-1] : [-1, columns] };
 }
+
+/** The answers of a classifier whose labels are those of the classes with these indices. */
+export function labelled(
+  graph: SklearnGraph,
+  classes: Labels,
+  predictIndex: (input: Table) => string,
+): Required<Pick<Estimator, 'classes' | 'predictIndex' | 'predict'>> {
+  return {
+    classes,
+    predictIndex,
+    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+  };
+}

@@ -1,16 +1,11 @@
 import { Part } from '../document.js';
-import {
-  DamagedModel,
-  UnsupportedModel,
-  type ModelImporter,
-  type UploadedFile,
-} from '../importer.js';
+import type { ModelImporter, UploadedFile } from '../importer.js';
 import { parseModelJson } from '../model-json.js';
+import { oneFileImporter } from '../one-file-importer.js';
 import { compileModel } from './compile-model.js';
 import { isCheckpoint, readCheckpoint } from './read-checkpoint.js';
 import { readJson } from './read-json.js';
 
-const VERSION = '1';
 const MOST_BYTES = 2 ** 30;
 const MOST_DEPTH = 16;
 const HEAD_BYTES = 256;
@@ -18,40 +13,22 @@ const HEAD_BYTES = 256;
 type Kind = 'checkpoint' | 'json';
 
 /** Reads models of Treelite 4: checkpoints (`serialize`) and dumps (`dump_as_json`). */
-export const treeliteImporter: ModelImporter = {
+export const treeliteImporter: ModelImporter = oneFileImporter<Kind>({
   format: 'treelite',
-  version: VERSION,
-
-  async recognises(files) {
-    for (const file of files) if (await kindOf(file)) return true;
-    return false;
-  },
-
-  async compile(files) {
-    const found: { file: UploadedFile; kind: Kind }[] = [];
-    for (const file of files) {
-      const kind = await kindOf(file);
-      if (kind) found.push({ file, kind });
-    }
-    const [model, ...others] = found;
-    if (!model) throw new DamagedModel('No file is a Treelite checkpoint or its JSON.');
-    if (others.length > 0) {
-      throw new UnsupportedModel('Several files are Treelite models. Log one a version.');
-    }
-    const { file, kind } = model;
-    if (file.size > MOST_BYTES) {
-      throw new UnsupportedModel(
-        `${file.path} has ${file.size} bytes; ${MOST_BYTES} are supported.`,
-      );
-    }
-    const bytes = await file.read();
-    const read =
+  version: '1',
+  name: 'Treelite',
+  none: 'No file is a Treelite checkpoint or its JSON.',
+  kindOf,
+  mostBytes: () => MOST_BYTES,
+  readsPickles: false,
+  compile: (bytes, { kind }, importer) =>
+    compileModel(
       kind === 'checkpoint'
         ? readCheckpoint(bytes)
-        : readJson(new Part(parseModelJson(bytes, MOST_DEPTH), 'model'));
-    return compileModel(read, `treelite@${VERSION}`);
-  },
-};
+        : readJson(new Part(parseModelJson(bytes, MOST_DEPTH), 'model')),
+      importer,
+    ),
+});
 
 /** What a file is by its first bytes, whatever its name. */
 async function kindOf(file: UploadedFile): Promise<Kind | undefined> {

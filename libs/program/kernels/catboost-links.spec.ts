@@ -12,7 +12,8 @@ function run(name: string, rows: number[][], columns?: number[], width = 0): num
     : {};
   const node = { kind: 'kernel' as const, kernel: name, inputs: [], outputs: [] };
   const reader = new WeightsReader(writer.toBytes());
-  const given = new KernelArguments({ ...node, attributes: { width }, weights }, reader, '');
+  const attributes = { width, rest: 'impossible' };
+  const given = new KernelArguments({ ...node, attributes, weights }, reader, '');
   const shape = [rows.length, rows[0]?.length ?? 0];
   const data = Float64Array.from(rows.flat());
   const [answer] = kernels.get(name)?.(given)([{ dtype: 'FP64', shape, data }]) ?? [];
@@ -59,7 +60,7 @@ describe('scores of classes', () => {
   it('that training did not see are those of what cannot be', () => {
     const none = -Infinity;
     const answer = run(
-      'catboost-all-classes',
+      'place-columns',
       [
         [1, 2],
         [3, 4],

@@ -42,27 +42,4 @@ export const catboostLinks: Record<string, Kernel> = {
     }
     return [{ dtype: 'FP64', shape: [shape[0] ?? source.length, 2], data: answer }];
   },
-
-  /**
-   * Scores of all classes FP64 `[rows, width]` from those of the classes that were seen in training: column i becomes
-   * `columns`[i] INT32, the rest are −∞, the score of what cannot be.
-   */
-  'catboost-all-classes': (given) => {
-    const columns = given.int32('columns');
-    const width = given.integer('width', 1, 100_000);
-    if (columns.some((column) => column < 0 || column >= width)) given.fail('columns');
-    return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns: count } = tableShape(input);
-      if (count !== columns.length) given.fail(`takes ${columns.length} columns`);
-      const source = floatsOf(input.data, 'input of catboost-all-classes');
-      const data = new Float64Array(rows * width).fill(-Infinity);
-      for (let row = 0; row < rows; row++) {
-        for (let i = 0; i < count; i++) {
-          data[row * width + (columns[i] ?? 0)] = source[row * count + i] ?? NaN;
-        }
-      }
-      return [{ dtype: 'FP64', shape: [rows, width], data }];
-    };
-  },
 };

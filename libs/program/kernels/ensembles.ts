@@ -1,7 +1,7 @@
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
 import { interpolate } from './interpolate.js';
-import { floatsOf, onlyInput, tableShape, type Kernel } from './kernel.js';
+import { floatsOf, onlyInput, rowsOf, tableShape, type Kernel } from './kernel.js';
 import { checkStarts } from './numbers.js';
 
 /** Kernels that put the answers of several estimators together. All numbers are FP64. */
@@ -93,17 +93,19 @@ export const ensembles: Record<string, Kernel> = {
     return [{ dtype: 'FP64', shape: input.shape, data }];
   },
 
-  /** The columns of a table at other places: column i becomes `columns`[i] INT32 of `width`, the rest are 0. */
+  /**
+   * The columns of a table at other places: column i becomes `columns`[i] INT32 of `width`, the rest are 0, or with the
+   * attribute `rest` = impossible −∞, the score of what cannot be.
+   */
   'place-columns': (given) => {
     const columns = given.int32('columns');
     const width = given.integer('width', 1, 100_000);
+    const rest = given.has('rest') ? given.oneOf('rest', ['zero', 'impossible']) : 'zero';
     if (columns.some((column) => column < 0 || column >= width)) given.fail('columns');
+    const { length: count } = columns;
     return (inputs) => {
-      const input = onlyInput(inputs);
-      const { rows, columns: count } = tableShape(input);
-      if (count !== columns.length) given.fail(`takes ${columns.length} columns`);
-      const source = floatsOf(input.data, 'input of place-columns');
-      const data = new Float64Array(rows * width);
+      const { source, rows } = rowsOf(given, inputs, count);
+      const data = new Float64Array(rows * width).fill(rest === 'zero' ? 0 : -Infinity);
       for (let row = 0; row < rows; row++) {
         for (let i = 0; i < count; i++) {
           data[row * width + (columns[i] ?? 0)] = source[row * count + i] ?? NaN;

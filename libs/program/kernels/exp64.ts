@@ -1,3 +1,4 @@
+import { fused } from '../math/fused.js';
 import { sumRest } from '../math/rests.js';
 import { powerOfTwo } from './power-of-two.js';
 
@@ -61,24 +62,6 @@ function fusedExp(x: number, given: number, steps: number, part: number): number
   const sum = fused(square * square, fused(r, FIFTH, FOURTH), low);
   const power = (powers[part] ?? 1) * powerOfTwo((steps - part) / PARTS);
   return fused(power, sum, power);
-}
-
-/** a · b + c rounded once: the product in two parts (Dekker 1971), the sum in two (Knuth). Far from overflow. */
-function fused(a: number, b: number, c: number): number {
-  const product = a * b;
-  const aHigh = highHalf(a);
-  const bHigh = highHalf(b);
-  const [aLow, bLow] = [a - aHigh, b - bHigh];
-  const rest = aLow * bLow - (product - aHigh * bHigh - aLow * bHigh - aHigh * bLow);
-  const sum = product + c;
-  const added = sum - product;
-  return sum + (product - (sum - added) + (c - added) + rest);
-}
-
-/** The upper 26 of the 53 binary places (Veltkamp). */
-function highHalf(x: number): number {
-  const scaled = x * (2 ** 27 + 1);
-  return scaled - (scaled - x);
 }
 
 /** In two factors, of which the first is a power of 2 and what it leaves out is a rest. */

@@ -1,6 +1,6 @@
+import { fused } from '../math/fused.js';
 import { log64 } from '../math/logarithms.js';
 import { exp64 } from './exp64.js';
-import { fused } from './fused.js';
 import { floatsOf, onlyInput, rowsOf, tableShape, type Kernel } from './kernel.js';
 
 const LOG_TWO_PI = log64(2 * Math.PI);

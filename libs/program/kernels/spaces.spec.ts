@@ -4,7 +4,6 @@ import type { TypedArray } from '../dtype.js';
 import type { Attribute, WeightRef } from '../program.js';
 import { WeightsReader, WeightsWriter } from '../weights.js';
 import { erf } from './erf.js';
-import { fused } from './fused.js';
 import { KernelArguments, type Value } from './kernel.js';
 import { kernels } from './kernels.js';
 import { NeighbourHeap } from './neighbour-heap.js';
@@ -233,23 +232,6 @@ describe('splines', () => {
 });
 
 describe('numbers', () => {
-  it('are multiplied and added with one rounding', () => {
-    // What is lost of a product comes back when the rounded product is taken off.
-    expect(fused(1 + 2 ** -30, 1 + 2 ** -30, -(1 + 2 ** -29))).toBe(2 ** -60);
-    fc.assert(
-      fc.property(
-        fc.integer({ min: -1e6, max: 1e6 }),
-        fc.integer({ min: -1e6, max: 1e6 }),
-        fc.integer(),
-        (a, b, c) => {
-          expect(fused(a, b, c)).toBe(a * b + c);
-        },
-      ),
-    );
-    expect(fused(1e300, 1e300, 1)).toBe(Infinity);
-    expect(fused(Infinity, 1, 1)).toBe(Infinity);
-  });
-
   it('have the error function of the tables (Abramowitz and Stegun, 7.1)', () => {
     const table: [number, number][] = [
       [0, 0],

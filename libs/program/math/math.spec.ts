@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { exp64 } from '../kernels/exp64.js';
 import { cbrt } from './cbrt.js';
 import { acos, asin, atan, cos, sin, tan } from './circular.js';
+import { fused } from './fused.js';
 import { acosh, asinh, atanh, cosh, expm1, sinh, tanh } from './hyperbolic.js';
 import { log1pOfC } from './log1p-of-c.js';
 import { log10, log1p64, log2, log64, pow64 } from './logarithms.js';
@@ -120,4 +121,21 @@ it("the C library's log1p is within one unit of the exact one", () => {
     ),
     { numRuns: 3000 },
   );
+});
+
+it('numbers are multiplied and added with one rounding', () => {
+  // What is lost of a product comes back when the rounded product is taken off.
+  expect(fused(1 + 2 ** -30, 1 + 2 ** -30, -(1 + 2 ** -29))).toBe(2 ** -60);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: -1e6, max: 1e6 }),
+      fc.integer({ min: -1e6, max: 1e6 }),
+      fc.integer(),
+      (a, b, c) => {
+        expect(fused(a, b, c)).toBe(a * b + c);
+      },
+    ),
+  );
+  expect(fused(1e300, 1e300, 1)).toBe(Infinity);
+  expect(fused(Infinity, 1, 1)).toBe(Infinity);
 });

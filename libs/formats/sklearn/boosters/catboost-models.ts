@@ -10,7 +10,7 @@ import { lossOf } from '../../catboost/losses.js';
 import type { CatboostModel } from '../../catboost/model.js';
 import { readCbm } from '../../catboost/read-cbm.js';
 import type { Answer, CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import type { Labels } from '../labels.js';
@@ -112,9 +112,7 @@ function classifier(
 ): Estimator {
   return {
     ...common.common,
-    classes,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+    ...labelled(graph, classes, predictIndex),
     predictProba,
     ...(common.also && { also: common.also }),
   };

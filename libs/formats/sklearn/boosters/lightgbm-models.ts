@@ -1,19 +1,13 @@
-import {
-  addLink,
-  addTrees,
-  checkModel,
-  isMadeUp,
-  levelsOf,
-  type Level,
-} from '../../lightgbm/compile-model.js';
+import { addLink, addTrees, checkModel, isMadeUp, levelsOf } from '../../lightgbm/compile-model.js';
 import type { LightgbmModel } from '../../lightgbm/model.js';
 import { readText } from '../../lightgbm/read-text.js';
 import { numberIn, itemsOf } from '../python-values.js';
 import type { Answer, CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import type { Table } from '../table.js';
+import { codedColumns } from './coded-columns.js';
 
 /** LightGBM's Booster and its estimators for scikit-learn (lightgbm/sklearn.py and basic.py, 2.3 to 4.6). */
 export const lightgbmModels: Record<string, CompileEstimator> = {
@@ -40,9 +34,7 @@ export const lightgbmModels: Record<string, CompileEstimator> = {
     const predictIndex = (input: Table) => graph.largest(predictProba(input));
     return {
       ...common,
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba,
       also,
     };
@@ -139,12 +131,20 @@ function rowsOf(
 ): (input: Table) => string {
   const levels = levelsOf(model);
   const { features } = model;
+  const texts = new Map(
+    [...levels]
+      .filter(([, list]) => typeof list[0] === 'string')
+      .map(([column, list]) => [column, list.map(String)]),
+  );
   return (input) => {
     if (input.width !== features) {
       fitted.damaged(`was fitted on ${features} columns and is given ${input.width}`);
     }
-    const texts = [...levels].filter(([, list]) => typeof list[0] === 'string');
-    const table = texts.length > 0 ? coded(fitted, graph, input, new Map(texts)) : input;
+    // Pandas makes what is none of the levels a missing value.
+    const table =
+      texts.size > 0
+        ? codedColumns(graph, input, fitted, (column) => texts.get(column), 'missing')
+        : input;
     let rows = graph.unchecked(table, fitted);
     for (const [column, list] of levels) {
       if (typeof list[0] === 'string') continue;
@@ -155,27 +155,4 @@ function rowsOf(
     }
     return rows;
   };
-}
-
-/** Columns of texts as the numbers of their levels; pandas makes what is none of them a missing value. */
-function coded(
-  fitted: Fitted,
-  graph: SklearnGraph,
-  input: Table,
-  levels: Map<number, Level[]>,
-): Table {
-  return graph.join(
-    Array.from({ length: input.width }, (_, column) => {
-      const known = levels.get(column)?.map(String);
-      if (!known) return graph.select(input, [column]);
-      const attributes = {
-        levels: known,
-        unseen: 'missing',
-        column: graph.nameOf(input, column),
-        dtype: 'FP64',
-      };
-      const texts = graph.texts(input, column, fitted);
-      return graph.table(graph.kernel('text-codes', [texts], { attributes }), 1);
-    }),
-  );
 }

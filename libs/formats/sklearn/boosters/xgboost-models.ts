@@ -12,11 +12,12 @@ import { leafWidth } from '../../xgboost/read-model.js';
 import { isSince } from '../../xgboost/objectives.js';
 import { readSnapshot, type Snapshot } from '../../xgboost/read-document.js';
 import type { Answer, CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import type { Labels } from '../labels.js';
 import type { Table } from '../table.js';
+import { codedColumns } from './coded-columns.js';
 
 /** XGBoost's Booster and its estimators for scikit-learn (xgboost/sklearn.py and core.py, 0.90 to 3.4). */
 export const xgboostModels: Record<string, CompileEstimator> = {
@@ -75,9 +76,7 @@ function classifier(fitted: Fitted, graph: SklearnGraph): Estimator {
   };
   return {
     ...common,
-    classes,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+    ...labelled(graph, classes, predictIndex),
     predictProba: (input) => wide(graph, probabilities(input)),
     also,
   };
@@ -238,7 +237,9 @@ function rowsOf(
     if (input.width !== facts.features) {
       fitted.damaged(`was fitted on ${facts.features} columns and is given ${input.width}`);
     }
-    const table = levels ? coded(fitted, graph, input, levels) : input;
+    const table = levels
+      ? codedColumns(graph, input, fitted, (column) => levels[column], 'refuse')
+      : input;
     const value = graph.unchecked(table, fitted);
     const zeros = input.sparse === true;
     if (Number.isNaN(missing) && !zeros && !finite) return graph.kernel('narrow', [value]);
@@ -249,26 +250,4 @@ function rowsOf(
       }),
     });
   };
-}
-
-/** Columns of texts as the numbers of their levels. */
-function coded(
-  fitted: Fitted,
-  graph: SklearnGraph,
-  input: Table,
-  levels: (string[] | undefined)[],
-): Table {
-  return graph.join(
-    levels.map((known, column) => {
-      if (!known) return graph.select(input, [column]);
-      const attributes = {
-        levels: known,
-        unseen: 'refuse',
-        column: graph.nameOf(input, column),
-        dtype: 'FP64',
-      };
-      const texts = graph.texts(input, column, fitted);
-      return graph.table(graph.kernel('text-codes', [texts], { attributes }), 1);
-    }),
-  );
 }

@@ -1,5 +1,5 @@
 import { NdArray } from '../../pickle/records.js';
-import { numbersAnswer, type CompileEstimator } from '../estimator.js';
+import { labelled, numbersAnswer, type CompileEstimator } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted, Matrix } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -80,9 +80,7 @@ export const gaussianProcesses: Record<string, CompileEstimator> = {
     return {
       features,
       ...namesOf(fitted),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: (input) => {
         const given = kernel();
         const lower = fitted.matrix('L_', count, count);

@@ -1,6 +1,7 @@
 import type { CompileEstimator } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
+import { checkedLeast } from './least.js';
 
 /** Factorisations (sklearn/decomposition/_nmf.py, 0.22 to 1.9): what coordinate descent answers for the rows of a request. */
 export const factors: Record<string, CompileEstimator> = {
@@ -21,9 +22,7 @@ export const factors: Record<string, CompileEstimator> = {
       ...namesOf(fitted),
       transform: (input) => {
         const rows = graph.matrix(input, { owner: fitted, features });
-        const checked = graph.kernel('check-least', [rows], {
-          attributes: { least: 0, open: false, owner: fitted.class },
-        });
+        const checked = checkedLeast(graph, fitted, rows);
         const weights = { components: graph.fp64(components.data, [width, features]) };
         graph.dependsOnAllRows();
         const value = graph.kernel('non-negative-factors', [checked], { attributes, weights });

@@ -3,6 +3,7 @@ import { featuresOf, namesOf } from '../features.js';
 import type { Fitted, Matrix } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import { transposed } from '../linear/linear.js';
+import { checkedLeast } from './least.js';
 import { projected } from './projections.js';
 
 /** Maps that stand for kernels (sklearn/kernel_approximation.py, 0.22 to 1.8). */
@@ -18,8 +19,7 @@ export const featureMaps: Record<string, CompileEstimator> = {
     const skewedness = fitted.number('skewedness');
     const scale = Math.sqrt(2) / Math.sqrt(fitted.integer('n_components', 1));
     const before = (rows: string) => {
-      const attributes = { least: -skewedness, open: true, owner: fitted.class };
-      const checked = graph.kernel('check-least', [rows], { attributes });
+      const checked = checkedLeast(graph, fitted, rows, -skewedness, true);
       const add = graph.fp64(new Float64Array(weights.rows).fill(skewedness));
       const moved = graph.kernel('scale-columns', [checked], { weights: { add } });
       return graph.kernel('log', [moved]);
@@ -37,9 +37,7 @@ export const featureMaps: Record<string, CompileEstimator> = {
       ...common,
       transform: (input) => {
         const rows = graph.matrix(input, { owner: fitted, features: common.features });
-        const checked = graph.kernel('check-least', [rows], {
-          attributes: { least: 0, open: false, owner: fitted.class },
-        });
+        const checked = checkedLeast(graph, fitted, rows);
         const attributes = { steps, interval };
         const value = graph.kernel('additive-chi2', [checked], { attributes });
         return graph.table(value, input.width * (2 * steps - 1));

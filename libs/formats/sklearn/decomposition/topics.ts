@@ -1,5 +1,6 @@
 import type { CompileEstimator } from '../estimator.js';
 import { namesOf } from '../features.js';
+import { checkedLeast } from './least.js';
 
 /** Topics of documents (sklearn/decomposition/_lda.py, 0.22 to 1.9). */
 export const topics: Record<string, CompileEstimator> = {
@@ -16,9 +17,7 @@ export const topics: Record<string, CompileEstimator> = {
       ...namesOf(fitted),
       transform: (input) => {
         const rows = graph.matrix(input, { owner: fitted, features });
-        const checked = graph.kernel('check-least', [rows], {
-          attributes: { least: 0, open: false, owner: fitted.class },
-        });
+        const checked = checkedLeast(graph, fitted, rows);
         const weights = { words: graph.fp64(words.data, [width, features]) };
         return graph.table(graph.kernel('topics', [checked], { attributes, weights }), width);
       },

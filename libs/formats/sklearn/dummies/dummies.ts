@@ -1,5 +1,5 @@
 import { NdArray } from '../../pickle/records.js';
-import { numbersAnswer, type Answer, type CompileEstimator } from '../estimator.js';
+import { labelled, numbersAnswer, type Answer, type CompileEstimator } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -79,9 +79,7 @@ export const dummies: Record<string, CompileEstimator> = {
     const predictIndex = (input: Table) =>
       graph.largest(constant(graph, fitted, input, [1 - always, always]));
     return {
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: (input) => constant(graph, fitted, input, [1 - always, always]),
       decisionFunction: (input) =>
         numbersAnswer(graph.kernel('as-vector', [constant(graph, fitted, input, [always])])),

@@ -1,4 +1,4 @@
-import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
+import { labelled, numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -49,9 +49,7 @@ export const committees: Record<string, CompileEstimator> = {
       count === 2 ? graph.above(decision(input)) : graph.largest(decision(input));
     return {
       ...featuresOf(fitted),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       decisionFunction: (input) => numbersAnswer(decision(input), count === 2 ? 1 : count),
       predictProba: (input) => {
         const scores = decision(input);
@@ -98,10 +96,8 @@ export const committees: Record<string, CompileEstimator> = {
     const predictIndex = (input: Table) => graph.largest(predictProba(input));
     return {
       ...featuresOf(fitted),
-      classes,
+      ...labelled(graph, classes, predictIndex),
       predictProba,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
       ...(hasScores && {
         decisionFunction: (input) => {
           const parts = members.map(
@@ -168,9 +164,7 @@ export const committees: Record<string, CompileEstimator> = {
           );
     return {
       ...inputOf(fitted, members),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       ...(isSoft && { predictProba }),
       ...(votes && { transform: votes }),
     };

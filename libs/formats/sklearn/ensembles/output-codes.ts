@@ -1,4 +1,4 @@
-import type { CompileEstimator } from '../estimator.js';
+import { labelled, type CompileEstimator } from '../estimator.js';
 import type { Table } from '../table.js';
 import { transposed } from '../linear/linear.js';
 import { inputOf, membersOf } from './committees.js';
@@ -37,9 +37,7 @@ export const outputCodes: Record<string, CompileEstimator> = {
     if (count < 2) fitted.unsupported('has one class');
     return {
       ...inputOf(fitted, members),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
     };
   },
 };

@@ -1,5 +1,5 @@
 import type { CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import { featuresOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -18,9 +18,7 @@ export const stacks: Record<string, CompileEstimator> = {
     const predictIndex = (input: Table) => called(final, 'predictIndex', fitted)(stacked(input));
     return {
       ...common,
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       ...(predictProba && { predictProba: (input: Table) => predictProba(stacked(input)) }),
       ...(decisionFunction && {
         decisionFunction: (input: Table) => decisionFunction(stacked(input)),
@@ -66,9 +64,7 @@ export const stacks: Record<string, CompileEstimator> = {
     };
     return {
       ...inputOf(fitted, members),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       ...(hasShares && { predictProba: shares }),
       ...(hasScores && {
         decisionFunction: (input: Table) => numbersAnswer(scores(input), members.length),
@@ -104,9 +100,7 @@ export const stacks: Record<string, CompileEstimator> = {
       count === 2 ? graph.above(decision(input), threshold) : graph.largest(decision(input));
     return {
       ...inputOf(fitted, members),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       decisionFunction: (input) => numbersAnswer(decision(input), count === 2 ? 1 : count),
     };
   },
@@ -131,10 +125,8 @@ export const stacks: Record<string, CompileEstimator> = {
         fitted,
         parts.map(({ inner }) => inner),
       ),
-      classes,
+      ...labelled(graph, classes, predictIndex),
       predictProba,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
     };
   },
 };

@@ -1,4 +1,4 @@
-import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
+import { labelled, numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
 import type { Labels } from '../labels.js';
@@ -82,9 +82,7 @@ export function classifier(fitted: Fitted, graph: SklearnGraph, model: LinearMod
     model.outputs === 1 ? graph.above(model.scores(input)) : graph.largest(model.scores(input));
   return {
     ...model.common,
-    classes,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+    ...labelled(graph, classes, predictIndex),
     decisionFunction: (input) => numbersAnswer(model.scores(input), model.outputs),
   };
 }

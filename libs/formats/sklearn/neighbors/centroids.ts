@@ -1,4 +1,4 @@
-import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
+import { labelled, numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -30,9 +30,7 @@ export const centroids: Record<string, CompileEstimator> = {
     return {
       features,
       ...namesOf(fitted),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       ...(discriminants && metric === 'euclidean' && decisions(graph, discriminants, count)),
     };
   },

@@ -1,5 +1,5 @@
 import type { CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import { indicators } from '../indicators.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
@@ -27,9 +27,7 @@ export const perceptrons: Record<string, CompileEstimator> = {
       outputs === 1 ? graph.above(forward(input), 0.5) : graph.largest(forward(input));
     return {
       ...common,
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: (input) =>
         outputs === 1 ? graph.kernel('both-classes', [forward(input)]) : forward(input),
     };

@@ -1,5 +1,5 @@
 import type { CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted, Matrix } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -127,9 +127,7 @@ export const bayes: Record<string, CompileEstimator> = {
     return {
       features: columns,
       ...namesOf(fitted),
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: (input) => graph.kernel('softmax', [discriminant(input)]),
       decisionFunction: (input) => {
         const value = discriminant(input);
@@ -181,9 +179,7 @@ function likelihoods(
   return {
     features,
     ...namesOf(fitted),
-    classes,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+    ...labelled(graph, classes, predictIndex),
     predictProba: (input) =>
       graph.kernel('exp', [graph.kernel('subtract-log-sum', [likelihood(input)])]),
   };

@@ -1,4 +1,4 @@
-import { numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
+import { labelled, numbersAnswer, type CompileEstimator, type Estimator } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -127,9 +127,7 @@ function classifier(fitted: Fitted, graph: SklearnGraph): Estimator {
   };
   return {
     ...common,
-    classes,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+    ...labelled(graph, classes, predictIndex),
     decisionFunction,
     ...probabilities(fitted, graph, scores, count),
   };

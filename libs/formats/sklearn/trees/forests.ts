@@ -1,5 +1,5 @@
 import type { Answer, CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import type { Fitted } from '../fitted.js';
 import { namesOf } from '../features.js';
 import type { MatrixRules, SklearnGraph } from '../graph.js';
@@ -153,10 +153,8 @@ function singleOutput(
   const predictIndex = (input: Table) => graph.largest(predictProba(input));
   return {
     ...common,
-    classes,
+    ...labelled(graph, classes, predictIndex),
     predictProba,
-    predictIndex,
-    predict: (input) => graph.predictLabels(classes, predictIndex(input)),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { CompileEstimator, Estimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import { exactExp, exactLog } from './exact-log.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
@@ -22,9 +22,7 @@ export const gradientBoosting: Record<string, CompileEstimator> = {
       columns === 1 ? graph.above(raw(input), 0, orEqual) : graph.largest(raw(input));
     return {
       ...common,
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: (input) => {
         if (columns > 1) return graph.kernel('softmax', [raw(input)]);
         const attributes = { scale: exponential ? 2 : 1 };

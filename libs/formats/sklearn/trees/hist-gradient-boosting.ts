@@ -1,6 +1,6 @@
 import type { PyValue } from '../../pickle/records.js';
 import type { CompileEstimator } from '../estimator.js';
-import { numbersAnswer } from '../estimator.js';
+import { labelled, numbersAnswer } from '../estimator.js';
 import { namesOf } from '../features.js';
 import type { Fitted } from '../fitted.js';
 import type { SklearnGraph } from '../graph.js';
@@ -27,9 +27,7 @@ export const histGradientBoosting: Record<string, CompileEstimator> = {
     };
     return {
       ...common,
-      classes,
-      predictIndex,
-      predict: (input) => graph.predictLabels(classes, predictIndex(input)),
+      ...labelled(graph, classes, predictIndex),
       predictProba: probabilities,
       decisionFunction: (input) => numbersAnswer(raw(input), columns),
     };
