@@ -36,7 +36,7 @@ const expected = (data: number[]) => [{ name: 'y', datatype: 'FP32', shape: [2, 
 describe('compiling', () => {
   test('writes a program and says what it takes and gives', async () => {
     const result = await compiled(doubled);
-    expect(result).toMatchObject({ state: 'servable', format: 'onnx', importer: 'onnx@3' });
+    expect(result).toMatchObject({ state: 'servable', format: 'onnx', importer: 'onnx@4' });
     expect(result.signature?.inputs).toEqual([{ name: 'x', dtype: 'FP32', shape: [-1, 2] }]);
     expect(await readdir(result.programFolder ?? '')).toEqual(['program.json', 'weights.bin']);
   });

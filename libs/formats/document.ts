@@ -42,6 +42,15 @@ export class Part {
     return this.has(name) ? this.field(name) : undefined;
   }
 
+  /** The members of an object. */
+  entries(): [name: string, value: Part][] {
+    if (!isObject(this.value)) return this.damaged('must be an object');
+    return Object.entries(this.value).map(([name, value]) => [
+      name,
+      new Part(value, `${this.path}.${name}`),
+    ]);
+  }
+
   text(): string {
     return typeof this.value === 'string' ? this.value : this.damaged('must be a text');
   }

@@ -2,7 +2,9 @@ import { catboostImporter } from './catboost/catboost-importer.js';
 import type { ModelImporter } from './importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
+import { savedModelImporter } from './saved-model/saved-model-importer.js';
 import { sklearnImporter } from './sklearn/sklearn-importer.js';
+import { tfjsImporter } from './tfjs/tfjs-importer.js';
 import { treeliteImporter } from './treelite/treelite-importer.js';
 import { xgboostImporter } from './xgboost/xgboost-importer.js';
 import { ydfImporter } from './ydf/ydf-importer.js';
@@ -13,8 +15,10 @@ export const importers: readonly ModelImporter[] = [
   lightgbmImporter,
   catboostImporter,
   treeliteImporter,
+  savedModelImporter,
   ydfImporter,
   onnxImporter,
+  tfjsImporter,
   sklearnImporter,
 ];
 

@@ -21,6 +21,11 @@ export class ProgramRunner {
     return this.ask({ inputs, outputs });
   }
 
+  /** Answers all outputs of a signature, by the names that users know. Throws Error where the loaded program does not answer. */
+  async request(request: Tensor[], signature?: string): Promise<Tensor[]> {
+    return this.ask({ request, signature });
+  }
+
   close(): void {
     this.child.kill('SIGKILL');
   }

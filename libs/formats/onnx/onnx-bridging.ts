@@ -91,13 +91,17 @@ class Bridging {
   private input(value: OnnxValue): TensorSpec {
     const { name, type, tagAt } = value;
     if (type?.kind === 'sequence') {
-      const item = sequenceItem(type, `Input "${name}"`);
+      const { dataType, ...item } = sequenceItem(type, `Input "${name}"`);
       this.needSequences(`Input "${name}"`);
       this.hide.push(tagAt);
       const port = sequencePort(name, item.dtype);
-      this.fields.push(...sequenceInput(name, port, item.dataType));
+      this.fields.push(...sequenceInput(name, port, dataType));
       this.bridge.inputs[name] = port;
-      return { name, dtype: item.dtype, shape: item.shape, sequence: true };
+      return { name, ...item, sequence: true };
+    }
+    if (type?.kind === 'optional' && type.of?.kind === 'tensor') {
+      // ONNX Runtime takes a tensor for it; it knows no way to give none.
+      return tensorSpec({ ...value, type: type.of }, 'Input');
     }
     const spec = tensorSpec(value, 'Input');
     if (spec.dtype === 'BF16') {
@@ -116,13 +120,13 @@ class Bridging {
     const { name, type, tagAt } = value;
     if (type?.kind === 'sequence' && type.of?.kind === 'map') return this.zipMap(value);
     if (type?.kind === 'sequence') {
-      const item = sequenceItem(type, `Output "${name}"`);
+      const { dataType, ...item } = sequenceItem(type, `Output "${name}"`);
       this.needSequences(`Output "${name}"`);
       this.hide.push(tagAt);
       const port = sequencePort(name, item.dtype);
-      this.fields.push(...sequenceOutput(name, port, item.dataType));
+      this.fields.push(...sequenceOutput(name, port, dataType));
       this.bridge.outputs[name] = port;
-      return { name, dtype: item.dtype, shape: item.shape, sequence: true };
+      return { name, ...item, sequence: true };
     }
     const spec = tensorSpec(value, 'Output');
     if (spec.dtype === 'BF16') {
@@ -195,14 +199,15 @@ function tensorType(type: OnnxType & { kind: 'tensor' }, who: string): Omit<Tens
 function sequenceItem(
   type: OnnxType & { kind: 'sequence' },
   who: string,
-): { dtype: DType; shape: number[]; dataType: number } {
+): Omit<TensorSpec, 'name'> & { dataType: number } {
   if (type.of?.kind !== 'tensor')
     throw new UnsupportedModel(
       `${who} is a sequence of ${type.of?.kind ?? 'nothing'}; only sequences of tensors are supported.`,
     );
-  const { dtype, shape } = tensorType(type.of, who);
-  if (dtype === 'BF16') throw new UnsupportedModel(`${who} is a sequence of bfloat16 tensors.`);
-  return { dtype, shape, dataType: type.of.dataType };
+  const item = tensorType(type.of, who);
+  if (item.dtype === 'BF16')
+    throw new UnsupportedModel(`${who} is a sequence of bfloat16 tensors.`);
+  return { ...item, dataType: type.of.dataType };
 }
 
 function zipMapLabels(maker: OnnxNode): (string | number)[] {

@@ -20,7 +20,7 @@ import { hasIndependentRows } from './onnx-rows.js';
  */
 export const onnxImporter: ModelImporter = {
   format: 'onnx',
-  version: '3',
+  version: '4',
   async recognises(files) {
     return (await findModels(files)).length > 0;
   },

@@ -92,8 +92,9 @@ export type OnnxType =
   /** `dims` is absent where the rank is free; -1 is a free dimension. */
   | { kind: 'tensor'; dataType: number; dims?: readonly number[] }
   | { kind: 'sequence'; of: OnnxType | undefined }
+  | { kind: 'optional'; of: OnnxType | undefined }
   | { kind: 'map'; keyType: number; value: OnnxType | undefined }
-  | { kind: 'optional' | 'sparse tensor' | 'opaque' };
+  | { kind: 'sparse tensor' | 'opaque' };
 
 /** Messages in one file: enough for 100,000 nodes with their attributes, value infos and metadata. */
 const MAX_MESSAGES = 4_000_000;
@@ -335,11 +336,12 @@ function readType(reader: WireReader): OnnxType | undefined {
     else if (reader.field === 4)
       type = { kind: 'sequence', of: readElementType(reader.message('a sequence type'), 1) };
     else if (reader.field === 5) type = readMapType(reader.message('a map type'));
+    else if (reader.field === 9)
+      type = { kind: 'optional', of: readElementType(reader.message('an optional type'), 1) };
     else {
-      const kinds = { 7: 'opaque', 8: 'sparse tensor', 9: 'optional' } as const;
-      if (reader.field !== 7 && reader.field !== 8 && reader.field !== 9)
+      if (reader.field !== 7 && reader.field !== 8)
         reader.fail(`field ${reader.field} is not a known type`);
-      type = { kind: kinds[reader.field as keyof typeof kinds] };
+      type = { kind: reader.field === 7 ? 'opaque' : 'sparse tensor' };
       reader.skip();
     }
   }

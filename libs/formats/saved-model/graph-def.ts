@@ -14,14 +14,14 @@ export interface GraphDef {
   functions: FunctionDef[];
 }
 
-interface NodeDef {
+export interface NodeDef {
   name: string;
   op: string;
   inputs: string[];
   attributes: Map<string, TfAttribute>;
 }
 
-interface FunctionDef {
+export interface FunctionDef {
   name: string;
   inputs: string[];
   outputs: string[];

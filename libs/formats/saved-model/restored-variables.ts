@@ -1,5 +1,5 @@
 import { DamagedModel } from '../importer.js';
-import type { TfTensor } from '../tensorflow/tf-graph.js';
+import type { TfNode, TfTensor } from '../tensorflow/tf-graph.js';
 import type { MetaGraph } from './meta-graph.js';
 import type { TensorBundle } from './tensor-bundle.js';
 import { parseSlice, type Slice } from './tensor-slice.js';
@@ -14,8 +14,8 @@ export interface StoredTensor {
 
 /** What the model restores from its checkpoint, by the nodes that make the variables and tables. */
 export interface Restored {
-  variables: Map<string, StoredTensor>;
-  tables: Map<string, { keys: StoredTensor; values: StoredTensor }>;
+  variables: Map<TfNode, StoredTensor>;
+  tables: Map<TfNode, { keys: StoredTensor; values: StoredTensor }>;
 }
 
 /**
@@ -28,11 +28,11 @@ export function traceRestore({ graph, restoreNode }: MetaGraph): Restored {
   for (const visited of traced.runsBefore(restoreNode)) {
     const { op } = visited.node;
     if (op === 'Assign' || op === 'AssignVariableOp') {
-      const variable = traced.source(visited, 0)?.node.name;
+      const variable = traced.source(visited, 0)?.node;
       const stored = storedTensor(traced, visited, 1);
       if (variable !== undefined && stored) restored.variables.set(variable, stored);
     } else if (op === 'LookupTableImport' || op === 'LookupTableImportV2') {
-      const table = traced.source(visited, 0)?.node.name;
+      const table = traced.source(visited, 0)?.node;
       const keys = storedTensor(traced, visited, 1);
       const values = storedTensor(traced, visited, 2);
       if (table !== undefined && keys && values) restored.tables.set(table, { keys, values });

@@ -52,12 +52,14 @@ function unsigned(value: number): number[] {
 }
 
 function text(name: string): number[] {
-  const escaped = [...name].flatMap((character) => {
-    const byte = character.charCodeAt(0);
-    if (byte === 0) return [0, 0xff];
-    return byte === 0xff ? [0xff, 0] : [byte];
-  });
-  return [...escaped, 0, 1];
+  const bytes: number[] = [];
+  for (let i = 0; i < name.length; i++) {
+    const byte = name.charCodeAt(i);
+    bytes.push(byte);
+    if (byte === 0) bytes.push(0xff);
+    if (byte === 0xff) bytes.push(0);
+  }
+  return [...bytes, 0, 1];
 }
 
 /** As many leading ones as there are bytes, a zero, and the number in two's complement behind them. */

@@ -222,6 +222,19 @@ export class TensorGraph {
     });
   }
 
+  /** Drops nodes of this graph that these values do not need: bodies of loops and branches run whatever they hold. */
+  keepOnly(values: readonly GraphValue[]): void {
+    const needed = new Set<GraphValue>(values);
+    const kept = this.nodes.toReversed().filter((node) => {
+      if (!node.outputs.some((output) => needed.has(output))) return false;
+      const bodies = node.kind === 'onnx' ? Object.values(node.bodies) : [];
+      for (const value of [...node.inputs, ...bodies.flatMap(capturedValues)])
+        if (value) needed.add(value);
+      return true;
+    });
+    this.nodes.splice(0, this.nodes.length, ...kept.toReversed());
+  }
+
   get root(): TensorGraph {
     return this.outer?.root ?? this;
   }

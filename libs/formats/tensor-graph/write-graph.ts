@@ -134,7 +134,7 @@ function stretches(nodes: readonly GraphNode[], signatures: GraphSignature[]): S
     }
   });
   const levels = new Map<GraphNode, number>();
-  const found = new Map<string, { level: number; stretch: Stretch }>();
+  const found = new Map<string, { level: number; signatures: number; stretch: Stretch }>();
   nodes.forEach((node, i) => {
     const signaturesOf = needs.get(node);
     if (!signaturesOf) return;
@@ -148,14 +148,15 @@ function stretches(nodes: readonly GraphNode[], signatures: GraphSignature[]): S
     levels.set(node, level);
     const key = node.kind === 'kernel' ? `kernel ${i}` : `${level} ${[...signaturesOf].join()}`;
     const known = found.get(key)?.stretch;
-    if (node.kind === 'kernel') found.set(key, { level, stretch: node });
+    if (node.kind === 'kernel') found.set(key, { level, signatures: 0, stretch: node });
     else if (known?.kind === 'onnx' && 'nodes' in known) known.nodes.push(node);
-    else
-      found.set(key, { level, stretch: { kind: 'onnx', nodes: [node], inputs: [], outputs: [] } });
+    else {
+      const stretch: OnnxStretch = { kind: 'onnx', nodes: [node], inputs: [], outputs: [] };
+      found.set(key, { level, signatures: signaturesOf.size, stretch });
+    }
   });
-  // Within a level, what more signatures need never depends on what fewer do.
-  const ordered = [...found]
-    .map(([key, { level, stretch }]) => ({ level, stretch, signatures: key.length }))
+  // Kernels of a level stay in their order; of stretches, what more signatures need never depends on what fewer do.
+  const ordered = [...found.values()]
     .toSorted((a, b) => a.level - b.level || b.signatures - a.signatures)
     .map(({ stretch }) => stretch);
   for (const stretch of ordered) if ('nodes' in stretch) setPorts(stretch, ordered, wanted);

@@ -34,8 +34,15 @@ export class Lowering {
     return found;
   }
 
-  /** Lays a function out in `graph`; answers its outputs. */
-  call(graph: TensorGraph, called: TfFunction, inputs: TfValue[]): TfValue[] {
+  /**
+   * Lays a function out in `graph`; answers its outputs, or those that are wanted. Inputs that these do not need may lack then.
+   */
+  call(
+    graph: TensorGraph,
+    called: TfFunction,
+    inputs: (TfValue | undefined)[],
+    wanted?: TfRef[],
+  ): TfValue[] {
     if (this.calls >= MAX_CALLS)
       throw new DamagedModel(
         `Functions call each other more than ${MAX_CALLS} deep, at last ${JSON.stringify(called.name)}.`,
@@ -43,16 +50,18 @@ export class Lowering {
     const given = new Map<string, TfValue>();
     called.inputs.forEach((name, i) => {
       const value = inputs[i];
-      if (!value)
+      if (value) given.set(name, value);
+      else if (!wanted)
         throw new DamagedModel(
           `A call of ${JSON.stringify(called.name)} lacks ${JSON.stringify(name)}.`,
         );
-      given.set(name, value);
     });
     this.calls++;
-    const values = this.lower(graph, { nodes: called.nodes, given, wanted: called.outputs });
-    this.calls--;
-    return values;
+    try {
+      return this.lower(graph, { nodes: called.nodes, given, wanted: wanted ?? called.outputs });
+    } finally {
+      this.calls--;
+    }
   }
 
   /**
@@ -69,7 +78,13 @@ export class Lowering {
   ): TfValue[] {
     const made = new Map<string, TfValue[]>();
     for (const [name, value] of given) made.set(name, [value]);
-    for (const node of inOrder(nodes, made, wanted)) {
+    const order = [...inOrder(nodes, made, wanted)];
+    const used = new Map<string, Set<number>>();
+    for (const { node, output } of [...wanted, ...order.flatMap(({ inputs }) => inputs)]) {
+      const outputs = used.get(node) ?? new Set();
+      used.set(node, outputs.add(output));
+    }
+    for (const node of order) {
       if (++this.nodes > MOST_NODES)
         throw new DamagedModel(
           `The model has more than ${MOST_NODES} nodes with those of all calls.`,
@@ -80,15 +95,21 @@ export class Lowering {
           graph,
           node,
           node.inputs.map((ref) => valueOf(made, ref)),
+          used.get(node.name),
         ),
       );
     }
     return wanted.map((ref) => valueOf(made, ref));
   }
 
-  private lowerNode(graph: TensorGraph, node: TfNode, inputs: TfValue[]): TfValue[] {
+  private lowerNode(
+    graph: TensorGraph,
+    node: TfNode,
+    inputs: TfValue[],
+    used?: ReadonlySet<number>,
+  ): TfValue[] {
     const rule = this.facts.rules.get(node.op);
-    const op = new TfOp(node, inputs, graph, this);
+    const op = new TfOp(node, inputs, graph, this, used);
     if (!rule) return op.unsupported('nothing here computes it.');
     try {
       return rule(op);

@@ -31,6 +31,8 @@ export class TfOp {
     /** Where its operators go. */
     readonly graph: TensorGraph,
     readonly lowering: Lowering,
+    /** Its outputs that something needs. */
+    readonly used: ReadonlySet<number> = new Set(),
   ) {}
 
   /** Refuses the model; the message names the operation, the node and why. */

@@ -48,10 +48,18 @@ export function typeOfNumber(number: number): TfType {
   return TYPES[number] ?? TYPES[number - REFERENCE] ?? `DT_${number}`;
 }
 
+/** The type that TensorFlow calls `DT_FLOAT`, also where a reference to it is meant (`DT_FLOAT_REF`). */
+export function typeOfName(name: string): TfType {
+  const plain = name.replace(/_REF$/, '');
+  return BY_NAME.get(plain) ?? `DT_${plain.replace(/^DT_/, '')}`;
+}
+
 /** What TensorFlow calls the type: `DT_FLOAT`. */
 export function nameOfType(type: TfType): string {
   return NAMES[type] ?? (type.startsWith('DT_') ? type : `DT_${type}`);
 }
+
+const BY_NAME = new Map(Object.values(TYPES).map((type) => [nameOfType(type), type]));
 
 /** Whether tensors of requests have the type. */
 export function isTensorType(type: TfType): type is DType {

@@ -23,13 +23,12 @@ export const hashes: Record<string, Kernel> = {
     };
   },
 
-  /** FarmHash's Fingerprint64 of each element of BYTES: UINT64 of the same shape. */
+  /** FarmHash's Fingerprint64 of each element of BYTES: its 8 bytes, the lowest first, along a new last dimension, UINT8. */
   'fingerprint-64': () => (inputs) => {
     const input = onlyInput(inputs);
-    const data = BigUint64Array.from(elementsOf(input), (element) =>
-      fingerprintOf(bytesOf(element)),
-    );
-    return [{ dtype: 'UINT64', shape: input.shape, data }];
+    const data = new BigUint64Array(input.data.length);
+    elementsOf(input).forEach((element, i) => (data[i] = fingerprintOf(bytesOf(element))));
+    return [{ dtype: 'UINT8', shape: [...input.shape, 8], data: new Uint8Array(data.buffer) }];
   },
 };
 

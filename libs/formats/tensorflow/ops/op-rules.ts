@@ -1,18 +1,31 @@
 import type { OpRule } from '../op-rule.js';
 import { arithmetic } from './arithmetic.js';
+import { blocks } from './blocks.js';
+import { convolutions } from './convolutions.js';
+import { normalisations } from './normalisations.js';
+import { paddings } from './paddings.js';
+import { poolings } from './poolings.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
+import { control } from './control.js';
 import { fills } from './fills.js';
 import { functions } from './functions.js';
 import { linearAlgebra } from './linear-algebra.js';
+import { lists } from './lists.js';
 import { reductions } from './reductions.js';
+import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
+import { variables } from './variables.js';
+import { strings } from './strings.js';
+import { tables } from './tables.js';
 
 const families: Record<string, OpRule>[] = [
   calls,
   constants,
+  control,
+  lists,
   fills,
   arithmetic,
   functions,
@@ -21,6 +34,15 @@ const families: Record<string, OpRule>[] = [
   slices,
   reductions,
   linearAlgebra,
+  variables,
+  refusals,
+  convolutions,
+  poolings,
+  normalisations,
+  paddings,
+  blocks,
+  strings,
+  tables,
 ];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */

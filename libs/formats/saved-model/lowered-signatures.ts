@@ -1,0 +1,122 @@
+import type { TensorSpec } from '#program';
+import { DamagedModel, UnsupportedModel } from '../importer.js';
+import type { GraphSignature } from '../tensor-graph/write-graph.js';
+import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
+import { Lowering, type LoweringFacts } from '../tensorflow/lowering.js';
+import { isTensor, type TfValue } from '../tensorflow/op-rule.js';
+import type { TfGraph, TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import { isTensorType } from '../tensorflow/tf-types.js';
+import { plainRef } from './graph-def.js';
+import { lastingEffect } from './lasting-effects.js';
+import type { SignatureDef, TensorInfo } from './meta-graph.js';
+
+/**
+ * Lowers a signature into `graph`. Throws UnsupportedModel that names the operation and the node where something in it is not
+ * supported.
+ */
+export function lowerSignature(
+  graph: TensorGraph,
+  { nodes, functions }: TfGraph,
+  signature: SignatureDef,
+  rules: LoweringFacts['rules'],
+): GraphSignature {
+  if (signature.outputs.size === 0) throw new UnsupportedModel('It has no outputs.');
+  const inputs = byName(signature.inputs).map(([name, info]) => {
+    const spec = specOf(name, info);
+    return { spec, value: graph.input(spec), ref: refOf(name, info) };
+  });
+  const wanted = byName(signature.outputs).map(([name, info]) => ({
+    spec: specOf(name, info),
+    ref: refOf(name, info),
+  }));
+  const fed = feed(nodes, inputs);
+  const refs = wanted.map(({ ref }) => fed.redirected(ref));
+  const effect = lastingEffect({ nodes: fed.nodes, functions }, refs, fed.given);
+  if (effect)
+    throw new UnsupportedModel(
+      `The operation ${effect.op} (node ${JSON.stringify(effect.name)}) is not supported: a served model keeps no state and touches nothing outside of it.`,
+    );
+  const lowering = new Lowering({ functions, rules });
+  const values = lowering.lower(graph, { nodes: fed.nodes, given: fed.given, wanted: refs });
+  return {
+    inputs: inputs.map(({ spec, value }) => ({ spec, value })),
+    outputs: wanted.map(({ spec }, i) => ({ spec, value: output(spec, values[i]) })),
+  };
+}
+
+function byName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
+  return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function specOf(name: string, { dtype, shape }: TensorInfo): TensorSpec {
+  if (!isTensorType(dtype))
+    throw new UnsupportedModel(`${JSON.stringify(name)} is of the type ${dtype}.`);
+  return { name, dtype, shape: shape ?? [], ...(!shape && { anyShape: true as const }) };
+}
+
+function refOf(name: string, info: TensorInfo): TfRef {
+  if (info.name === '')
+    throw new UnsupportedModel(
+      `${JSON.stringify(name)} is made of several tensors, as sparse and ragged ones are. Save the model with a signature of plain tensors.`,
+    );
+  return plainRef(info.name);
+}
+
+function output(spec: TensorSpec, value: TfValue | undefined): GraphValue {
+  if (!value || !isTensor(value))
+    throw new UnsupportedModel(
+      `The output ${JSON.stringify(spec.name)} is a ${value?.resource ?? 'value'} and no tensor.`,
+    );
+  if (value.dtype !== spec.dtype)
+    throw new DamagedModel(
+      `The output ${JSON.stringify(spec.name)} is said to be ${spec.dtype} and is ${value.dtype}.`,
+    );
+  return value;
+}
+
+interface Feed {
+  nodes: ReadonlyMap<string, TfNode>;
+  given: ReadonlyMap<string, TfValue>;
+  redirected(ref: TfRef): TfRef;
+}
+
+/**
+ * The graph with the inputs in it. They take the place of placeholders; a signature may also feed an output of any other node,
+ * which then is as if that output came from a placeholder.
+ */
+function feed(
+  nodes: ReadonlyMap<string, TfNode>,
+  inputs: { spec: TensorSpec; value: GraphValue; ref: TfRef }[],
+): Feed {
+  const given = new Map<string, TfValue>();
+  const inside = new Map<string, string>();
+  const key = ({ node, output: place }: TfRef) => `${node}:${place}`;
+  for (const { spec, value, ref } of inputs) {
+    const node = nodes.get(ref.node);
+    if (!node)
+      throw new DamagedModel(
+        `The input ${JSON.stringify(spec.name)} is the tensor ${JSON.stringify(key(ref))}, which the graph does not have.`,
+      );
+    const placeholder = node.op.startsWith('Placeholder') && ref.output === 0;
+    // No name of a node has a space in front.
+    const name = placeholder ? node.name : ` ${key(ref)}`;
+    if (given.has(name))
+      throw new UnsupportedModel(
+        `The input ${JSON.stringify(spec.name)} is the same tensor as another one.`,
+      );
+    given.set(name, value);
+    if (!placeholder) inside.set(key(ref), name);
+  }
+  const redirected = (ref: TfRef): TfRef => {
+    const name = inside.get(key(ref));
+    return name === undefined ? ref : { node: name, output: 0 };
+  };
+  if (inside.size === 0) return { nodes, given, redirected };
+  const moved = new Map(
+    [...nodes].map(([name, node]) => {
+      const isMoved = node.inputs.some((ref) => inside.has(key(ref)));
+      return [name, isMoved ? { ...node, inputs: node.inputs.map(redirected) } : node];
+    }),
+  );
+  return { nodes: moved, given, redirected };
+}

@@ -1,0 +1,177 @@
+import type { Signatures, TensorFlowSignature, TensorFlowTensor } from '#program';
+import {
+  DamagedModel,
+  UnsupportedModel,
+  type ModelImporter,
+  type UploadedFile,
+  type Verdict,
+} from '../importer.js';
+import { TensorGraph } from '../tensor-graph/tensor-graph.js';
+import { writeGraph, type GraphSignature } from '../tensor-graph/write-graph.js';
+import { opRules } from '../tensorflow/ops/op-rules.js';
+import type { TfGraph, TfNode } from '../tensorflow/tf-graph.js';
+import { nameOfType } from '../tensorflow/tf-types.js';
+import { freezeResources } from './frozen-resources.js';
+import { plainRef } from './graph-def.js';
+import { lowerSignature } from './lowered-signatures.js';
+import {
+  readSavedModel,
+  type MetaGraph,
+  type SignatureDef,
+  type TensorInfo,
+} from './meta-graph.js';
+
+const VERSION = '1';
+const MOST_BYTES = 2 ** 31 - 1;
+const MOST_SIGNATURES = 200;
+const DEFAULT = 'serving_default';
+
+/**
+ * Folders that TensorFlow 1 and 2, Keras (`model.export`, and `model.save` of Keras 2) and estimators save: each signature by
+ * itself, so that one that is not supported does not spoil the others.
+ */
+export const savedModelImporter: ModelImporter = {
+  format: 'saved-model',
+  version: VERSION,
+
+  async recognises(files) {
+    return files.some(({ path }) => /(^|\/)saved_model\.(pb|cpb|pbtxt)$/.test(path));
+  },
+
+  async compile(files) {
+    const folder = folderOf(files);
+    const file = folder.get('saved_model.pb');
+    if (!file) throw new UnsupportedModel(notPlain(folder));
+    if (file.size > MOST_BYTES)
+      throw new UnsupportedModel(
+        `${file.path} has ${file.size} bytes; ${MOST_BYTES} are supported.`,
+      );
+    return compileModel(readSavedModel(await file.read()), folder);
+  },
+};
+
+/** The files of the SavedModel by their paths in its folder, which need not be the upload's own. */
+function folderOf(files: UploadedFile[]): Map<string, UploadedFile> {
+  const places = files
+    .map(({ path }) => /^(.*\/)?saved_model\.(pb|cpb|pbtxt)$/.exec(path))
+    .filter((found) => found !== null)
+    .map((found) => found[1] ?? '');
+  const folders = [...new Set(places)];
+  const [prefix, ...others] = folders;
+  if (prefix === undefined) throw new DamagedModel('There is no saved_model.pb.');
+  if (others.length > 0)
+    throw new UnsupportedModel(
+      `There are several SavedModels, in ${folders
+        .slice(0, 5)
+        .map((folder) => JSON.stringify(folder))
+        .join(', ')}. Log one a version.`,
+    );
+  return new Map(
+    files
+      .filter(({ path }) => path.startsWith(prefix))
+      .map((file) => [file.path.slice(prefix.length), file]),
+  );
+}
+
+function notPlain(folder: ReadonlyMap<string, UploadedFile>): string {
+  return folder.has('saved_model.cpb')
+    ? 'saved_model.cpb is a SavedModel in pieces (chunked), which is experimental and not supported. Save the model as one saved_model.pb.'
+    : 'saved_model.pbtxt is not supported. Save the model as saved_model.pb.';
+}
+
+async function compileModel(
+  meta: MetaGraph,
+  files: ReadonlyMap<string, UploadedFile>,
+): Promise<Verdict> {
+  const signatures = servedSignatures(meta);
+  const resources = await freezeResources(meta, files, neededNodes(meta.graph, signatures));
+  const rules = new Map([...opRules, ...resources.rules]);
+  const graph = new TensorGraph();
+  const named = new Map<string, GraphSignature>();
+  const refused = new Map<string, string>();
+  for (const [name, signature] of signatures)
+    try {
+      named.set(name, lowerSignature(graph, meta.graph, signature, rules));
+    } catch (error) {
+      if (!(error instanceof UnsupportedModel)) throw error;
+      refused.set(name, error.message);
+    }
+  if (named.size === 0) return { state: 'unsupported', reason: noneWorks(refused) };
+  const written = writeGraph(graph.nodes, {
+    importer: `saved-model@${VERSION}`,
+    format: 'saved-model',
+    signatures: {
+      named,
+      ...(signatures.has(DEFAULT) && { default: DEFAULT }),
+      ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
+      tensorflow: shownSignatures(meta, signatures),
+    },
+  });
+  return { state: 'servable', ...written };
+}
+
+/** All signatures but those that load the model. */
+function servedSignatures({ signatures }: MetaGraph): Map<string, SignatureDef> {
+  const served = new Map(
+    [...signatures]
+      .filter(([name]) => !/^__saved_model_(init|train)_op$/.test(name))
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  if (served.size === 0)
+    throw new UnsupportedModel(
+      'The model has no signatures. Save it with some: tf.saved_model.save(model, folder, signatures=…).',
+    );
+  if (served.size > MOST_SIGNATURES)
+    throw new UnsupportedModel(
+      `The model has ${served.size} signatures; ${MOST_SIGNATURES} are supported.`,
+    );
+  return served;
+}
+
+/** The nodes of the model, outside of functions, that some signature needs. */
+function neededNodes(
+  { nodes }: TfGraph,
+  signatures: ReadonlyMap<string, SignatureDef>,
+): Set<TfNode> {
+  const needed = new Set<TfNode>();
+  const outputs = [...signatures.values()].flatMap((signature) => [...signature.outputs.values()]);
+  const stack = outputs.map(({ name }) => plainRef(name).node);
+  for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
+    const node = nodes.get(name);
+    if (!node || needed.has(node)) continue;
+    needed.add(node);
+    for (const ref of node.inputs) stack.push(ref.node);
+  }
+  return needed;
+}
+
+function noneWorks(refused: ReadonlyMap<string, string>): string {
+  const [first, ...others] = refused;
+  const more = others.length > 0 ? ` (and ${others.length} more signatures are refused)` : '';
+  return `None of the signatures can be run. ${JSON.stringify(first?.[0] ?? '')}: ${first?.[1] ?? ''}${more}`;
+}
+
+/** What `saved_model_cli show --all` shows. */
+function shownSignatures(
+  { tags }: MetaGraph,
+  signatures: ReadonlyMap<string, SignatureDef>,
+): NonNullable<Signatures['tensorflow']> {
+  const tensors = (infos: ReadonlyMap<string, TensorInfo>): TensorFlowTensor[] =>
+    [...infos]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, info]) => ({
+        name,
+        dtype: nameOfType(info.dtype),
+        shape: info.shape ?? null,
+        tensor: info.name,
+      }));
+  const shown = [...signatures].map(([name, signature]): [string, TensorFlowSignature] => [
+    name,
+    {
+      methodName: signature.method,
+      inputs: tensors(signature.inputs),
+      outputs: tensors(signature.outputs),
+    },
+  ]);
+  return { tags, signatures: Object.fromEntries(shown) };
+}

@@ -1,0 +1,220 @@
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { compile, type CompileResult } from '#formats';
+import { compareTensors, type DType, type Program, type Tensor } from '#program';
+import type { ProgramRunner } from './program-runner.js';
+
+/** A model of a network with its library's own answers; see the READMEs of the shared fixtures. */
+export interface NetworkFixture {
+  /** `saved-model/keras2-mlp` */
+  name: string;
+  folder: string;
+  expected: ExpectedNetwork;
+}
+
+export interface ExpectedNetwork {
+  signature?: string;
+  signatures?: Record<string, unknown>;
+  cases?: ExpectedCase[];
+  /** `refused at load …` */
+  must?: string;
+  /** What the refusal has to name. */
+  names_operation?: string;
+  may?: string;
+}
+
+export interface ExpectedCase {
+  name: string;
+  signature?: string;
+  inputs: Record<string, WrittenTensor>;
+  outputs?: Record<string, WrittenTensor>;
+  tolerance?: { rtol: number; atol: number };
+  error?: unknown;
+}
+
+/** Elements are nested lists, or lie in a file. */
+interface WrittenTensor {
+  dtype: string;
+  shape: number[];
+  data?: unknown;
+  file?: string;
+}
+
+const own = join(import.meta.dirname, '..', '..', '..', 'test', 'fixtures');
+
+/** The fixtures of a format where the shared ones are, else the few of the repository. */
+export function networkFixtures(format: string): NetworkFixture[] {
+  const root = sharedFolder(format) ?? join(own, format);
+  if (!existsSync(root)) return [];
+  return readdirSync(root).flatMap((name): NetworkFixture[] => {
+    const folder = join(root, name);
+    const file = join(folder, 'expected.json');
+    if (!existsSync(file)) return [];
+    const expected = JSON.parse(readFileSync(file, 'utf8')) as ExpectedNetwork;
+    return [{ name: `${format}/${name}`, folder, expected }];
+  });
+}
+
+function sharedFolder(format: string): string | undefined {
+  const named = process.env['SLIPWAY_FIXTURES'];
+  if (named) return join(named, format);
+  for (let folder = import.meta.dirname; dirname(folder) !== folder; folder = dirname(folder)) {
+    const candidate = join(folder, 'shared', 'fixtures', format);
+    if (existsSync(candidate)) return candidate;
+  }
+  process.stderr.write(
+    `\nNo shared fixtures (SLIPWAY_FIXTURES): of ${format} only the models in test/fixtures are tested.\n`,
+  );
+  return undefined;
+}
+
+/** The files of a model, without what is expected of it. */
+export function filesOf(folder: string): { path: string; file: string }[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => lstatSync(join(folder, path)).isFile())
+    .filter((path) => !/^(expected\.json|case.*\.bin)$/.test(path))
+    .map((path) => ({ path, file: join(folder, path) }));
+}
+
+/** Compiles a fixture in the real compile process. */
+export async function compileNetwork(
+  folder: string,
+): Promise<{ result: CompileResult; program?: Program; weights?: Uint8Array }> {
+  const outputFolder = await mkdtemp(join(tmpdir(), 'slipway-test-'));
+  try {
+    const result = await compile({ files: filesOf(folder), outputFolder });
+    if (result.state !== 'servable') return { result };
+    const program = await readFile(join(outputFolder, 'program.json'), 'utf8');
+    const weights = await readFile(join(outputFolder, 'weights.bin'));
+    return { result, program: JSON.parse(program) as Program, weights };
+  } finally {
+    await rm(outputFolder, { recursive: true });
+  }
+}
+
+/** How the cases of a model went. */
+export interface NetworkResult {
+  passed: number;
+  /** What was wrong, by the name of the case. */
+  wrong: string[];
+  /** Greatest relative difference of two numbers. */
+  greatest: number;
+}
+
+/** Runs all cases on the loaded program. */
+export async function runCases(
+  runner: ProgramRunner,
+  { folder, expected }: NetworkFixture,
+): Promise<NetworkResult> {
+  const result: NetworkResult = { passed: 0, wrong: [], greatest: 0 };
+  for (const one of expected.cases ?? []) {
+    const wrong = await runCase(runner, folder, one, result);
+    if (wrong === undefined) result.passed++;
+    else result.wrong.push(`${one.signature ?? ''} ${one.name}: ${wrong}`);
+  }
+  return result;
+}
+
+async function runCase(
+  runner: ProgramRunner,
+  folder: string,
+  one: ExpectedCase,
+  result: NetworkResult,
+): Promise<string | undefined> {
+  const inputs = Object.entries(one.inputs).map((entry) => tensorOf(folder, ...entry));
+  let got: Tensor[];
+  try {
+    got = await runner.request(inputs, one.signature);
+  } catch (error) {
+    return one.error === undefined ? String(error) : undefined;
+  }
+  if (one.error !== undefined) return `answers, and must fail: ${JSON.stringify(one.error)}`;
+  const wanted = Object.entries(one.outputs ?? {}).map((entry) => tensorOf(folder, ...entry));
+  const tolerance = one.tolerance ?? { rtol: 1e-5, atol: 1e-6 };
+  const { equal, greatest } = compareTensors(got, wanted, tolerance);
+  if (!equal) return `${greatest?.output} ${greatest?.message}`;
+  result.greatest = Math.max(result.greatest, greatest?.relative ?? 0);
+  return undefined;
+}
+
+const DTYPES: Record<string, DType> = {
+  float16: 'FP16',
+  bfloat16: 'BF16',
+  float32: 'FP32',
+  float64: 'FP64',
+  int8: 'INT8',
+  int16: 'INT16',
+  int32: 'INT32',
+  int64: 'INT64',
+  uint8: 'UINT8',
+  uint16: 'UINT16',
+  uint32: 'UINT32',
+  uint64: 'UINT64',
+  bool: 'BOOL',
+  string: 'BYTES',
+};
+
+const ARRAYS = {
+  FP32: Float32Array,
+  FP64: Float64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  UINT8: Uint8Array,
+  BOOL: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  FP16: Uint16Array,
+  BF16: Uint16Array,
+};
+
+/** A tensor as the fixtures write it. */
+export function tensorOf(folder: string, name: string, written: WrittenTensor): Tensor {
+  const dtype = DTYPES[written.dtype];
+  if (!dtype) throw new Error(`${name} is of ${written.dtype}`);
+  const { shape } = written;
+  if (written.file !== undefined) {
+    const bytes = new Uint8Array(readFileSync(join(folder, written.file))).buffer;
+    if (dtype === 'INT64') return { name, dtype, shape, data: new BigInt64Array(bytes) };
+    if (dtype === 'UINT64') return { name, dtype, shape, data: new BigUint64Array(bytes) };
+    if (dtype === 'BYTES') throw new Error(`${name} has strings in a file`);
+    return { name, dtype, shape, data: new ARRAYS[dtype](bytes) };
+  }
+  const elements = [written.data].flat(Infinity);
+  if (dtype === 'BYTES') return { name, dtype, shape, data: elements.map(textOf) };
+  if (dtype === 'INT64')
+    return { name, dtype, shape, data: BigInt64Array.from(elements.map(integerOf)) };
+  if (dtype === 'UINT64')
+    return { name, dtype, shape, data: BigUint64Array.from(elements.map(integerOf)) };
+  const numbers = elements.map(Number);
+  const data = dtype === 'FP16' ? numbers.map(float16) : numbers;
+  return { name, dtype, shape, data: ARRAYS[dtype].from(data) };
+}
+
+function integerOf(element: unknown): bigint {
+  return BigInt(element as string | number);
+}
+
+function textOf(element: unknown): string | Uint8Array {
+  if (typeof element === 'string') return element;
+  const { b64 } = element as { b64: string };
+  const bytes = new Uint8Array(Buffer.from(b64, 'base64'));
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return bytes;
+  }
+}
+
+/** The bits of the float16 number that `value` is. */
+function float16(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size > 65_504) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24);
+  const exponent = Math.floor(Math.log2(size));
+  return sign | ((exponent + 14) * 1024 + Math.round((size / 2 ** exponent) * 1024));
+}
