@@ -1,7 +1,7 @@
 import type { Part } from '../document.js';
 import type { Verdict } from '../importer.js';
 import { graphOf } from '../saved-model/graph-def.js';
-import { lowerSignature } from '../saved-model/lowered-signatures.js';
+import { askSignature, lowerSignature } from '../saved-model/lowered-signatures.js';
 import type { SignatureDef, TensorInfo } from '../saved-model/meta-graph.js';
 import { TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { writeGraph } from '../tensor-graph/write-graph.js';
@@ -39,7 +39,7 @@ export function compileGraphModel(
   };
   const target = new TensorGraph();
   const rules = new Map([...opRules, ['Placeholder', tableOrNothing(tables)] as const]);
-  const signatures = lowerSignature(target, graph, signature, rules);
+  const signatures = lowerSignature(target, askSignature(target, graph, signature), rules);
   return { state: 'servable', ...writeGraph(target.nodes, { ...facts, signatures }) };
 }
 
