@@ -108,16 +108,22 @@ async function compileModel(
     refuseEffects(one.graph, one, read);
     named.set(name, lowerSignature(graph, one, rules));
   });
-  if (named.size === 0) return { state: 'unsupported', reason: noneWorks(refused) };
+  const tensorflow = shownSignatures(meta, signatures);
+  const told = {
+    ...(signatures.has(DEFAULT) && { default: DEFAULT }),
+    ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
+    tensorflow,
+  };
+  if (named.size === 0)
+    return {
+      state: 'unsupported',
+      reason: noneWorks(refused),
+      signatures: { named: {}, ...told },
+    };
   const written = writeGraph(graph.nodes, {
     importer: `saved-model@${VERSION}`,
     format: 'saved-model',
-    signatures: {
-      named,
-      ...(signatures.has(DEFAULT) && { default: DEFAULT }),
-      ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
-      tensorflow: shownSignatures(meta, signatures),
-    },
+    signatures: { named, ...told },
   });
   return { state: 'servable', ...written };
 }
