@@ -20,11 +20,14 @@ import {
   type SignatureDef,
   type TensorInfo,
 } from './meta-graph.js';
+import { moduleFunctions, type ModuleFunctions } from './module-functions.js';
+import { TensorBundle } from './tensor-bundle.js';
 
 const VERSION = '1';
 const MOST_BYTES = 2 ** 31 - 1;
 const MOST_SIGNATURES = 200;
 const DEFAULT = 'serving_default';
+const CALL = '__call__';
 
 /**
  * Folders that TensorFlow 1 and 2, Keras (`model.export`, and `model.save` of Keras 2) and estimators save: each signature by
@@ -83,10 +86,11 @@ async function compileModel(
   meta: MetaGraph,
   files: ReadonlyMap<string, UploadedFile>,
 ): Promise<Verdict> {
-  const signatures = servedSignatures(meta);
+  const bundle = await TensorBundle.open(files, 'variables/variables');
+  const model = await served(meta, bundle);
+  const { signatures, variables, refused } = model;
   const graph = new TensorGraph();
   const named = new Map<string, GraphSignature>();
-  const refused = new Map<string, string>();
   const each = <T>(entries: ReadonlyMap<string, T>, act: (entry: T, name: string) => void) => {
     for (const [name, entry] of entries)
       try {
@@ -98,11 +102,11 @@ async function compileModel(
   };
   const asked = new Map<string, AskedSignature>();
   each(signatures, (signature, name) => {
-    asked.set(name, askSignature(graph, meta.graph, signature));
+    asked.set(name, askSignature(graph, model.graph, signature));
   });
   const read = new Set<TfNode>();
   each(asked, (one) => dependencies(one.graph, one).forEach((node) => read.add(node)));
-  const resources = await freezeResources(meta, files, read);
+  const resources = await freezeResources(meta, { files, bundle, variables }, read);
   const rules = new Map([...opRules, ...resources.rules]);
   each(asked, (one, name) => {
     refuseEffects(one.graph, one, read);
@@ -114,30 +118,47 @@ async function compileModel(
     format: 'saved-model',
     signatures: {
       named,
-      ...(signatures.has(DEFAULT) && { default: DEFAULT }),
+      ...(model.default !== undefined && { default: model.default }),
       ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
-      tensorflow: shownSignatures(meta, signatures),
+      tensorflow: shownSignatures(meta),
     },
   });
   return { state: 'servable', ...written };
 }
 
+/** What a model is asked by. */
+interface Served extends ModuleFunctions {
+  default?: string;
+}
+
+/** The signatures of a model, or, where it has none, its functions. */
+async function served(meta: MetaGraph, bundle: TensorBundle | undefined): Promise<Served> {
+  const signatures = ownSignatures(meta);
+  if (signatures.size > MOST_SIGNATURES)
+    throw new UnsupportedModel(
+      `The model has ${signatures.size} signatures; ${MOST_SIGNATURES} are supported.`,
+    );
+  if (signatures.size > 0) {
+    const { graph } = meta;
+    const made: Served = { graph, signatures, refused: new Map(), variables: new Map() };
+    return signatures.has(DEFAULT) ? { ...made, default: DEFAULT } : made;
+  }
+  const functions = await moduleFunctions(meta, bundle);
+  if (functions.signatures.size + functions.refused.size === 0)
+    throw new UnsupportedModel(
+      'The model has neither signatures nor functions to call. Save it with some: tf.saved_model.save(model, folder, signatures=…).',
+    );
+  const called = functions.signatures.has(CALL) || functions.refused.has(CALL);
+  return called ? { ...functions, default: CALL } : functions;
+}
+
 /** All signatures but those that load the model. */
-function servedSignatures({ signatures }: MetaGraph): Map<string, SignatureDef> {
-  const served = new Map(
+function ownSignatures({ signatures }: MetaGraph): Map<string, SignatureDef> {
+  return new Map(
     [...signatures]
       .filter(([name]) => !/^__saved_model_(init|train)_op$/.test(name))
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
-  if (served.size === 0)
-    throw new UnsupportedModel(
-      'The model has no signatures. Save it with some: tf.saved_model.save(model, folder, signatures=…).',
-    );
-  if (served.size > MOST_SIGNATURES)
-    throw new UnsupportedModel(
-      `The model has ${served.size} signatures; ${MOST_SIGNATURES} are supported.`,
-    );
-  return served;
 }
 
 function noneWorks(refused: ReadonlyMap<string, string>): string {
@@ -147,10 +168,7 @@ function noneWorks(refused: ReadonlyMap<string, string>): string {
 }
 
 /** What `saved_model_cli show --all` shows. */
-function shownSignatures(
-  { tags }: MetaGraph,
-  signatures: ReadonlyMap<string, SignatureDef>,
-): NonNullable<Signatures['tensorflow']> {
+function shownSignatures(meta: MetaGraph): NonNullable<Signatures['tensorflow']> {
   const tensors = (infos: ReadonlyMap<string, TensorInfo>): TensorFlowTensor[] =>
     [...infos]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -160,7 +178,7 @@ function shownSignatures(
         shape: info.shape ?? null,
         tensor: info.name,
       }));
-  const shown = [...signatures].map(([name, signature]): [string, TensorFlowSignature] => [
+  const shown = [...ownSignatures(meta)].map(([name, signature]): [string, TensorFlowSignature] => [
     name,
     {
       methodName: signature.method,
@@ -168,5 +186,5 @@ function shownSignatures(
       outputs: tensors(signature.outputs),
     },
   ]);
-  return { tags, signatures: Object.fromEntries(shown) };
+  return { tags: meta.tags, signatures: Object.fromEntries(shown) };
 }
