@@ -53,6 +53,17 @@ describe('a tensor graph', () => {
     expect(new Set(answer[0]?.data as Float32Array)).toEqual(new Set([40, 80]));
   });
 
+  it('runs kernels in the order in which they were added', async () => {
+    const graph = new TensorGraph();
+    const x = graph.input({ dtype: 'FP32', shape: [2] });
+    let value = x;
+    for (let i = 0; i < 12; i++) [value = x] = graph.kernel('identity', [value], [value]);
+    const { answer } = await run(graph, signature({ x }, { y: value }), [
+      { dtype: 'FP32', shape: [2], data: row(1, 2) },
+    ]);
+    expect(answer.map(({ data }) => Array.from<unknown>(data))).toEqual([[1, 2]]);
+  });
+
   it('keeps the sizes that it knows on the way through a shape', () => {
     const graph = new TensorGraph();
     const x = graph.input({ dtype: 'FP32', shape: [-1, 7, 7, 3] });
