@@ -16,6 +16,9 @@ import { hashes } from './hashes.js';
 import { lookups } from './lookups.js';
 import { numberTexts } from './number-texts.js';
 import { patterns } from './patterns.js';
+import { coordinates } from './coordinates.js';
+import { ragged } from './ragged.js';
+import { segments } from './segments.js';
 import { strings } from './strings.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
@@ -71,6 +74,9 @@ const families: Record<string, Kernel>[] = [
   numberTexts,
   patterns,
   strings,
+  segments,
+  ragged,
+  coordinates,
 ];
 
 /**
