@@ -6,7 +6,7 @@ import {
   type UploadedFile,
   type Verdict,
 } from '../importer.js';
-import { TensorGraph } from '../tensor-graph/tensor-graph.js';
+import { TensorGraph, type GraphNode } from '../tensor-graph/tensor-graph.js';
 import { writeGraph, type GraphSignature } from '../tensor-graph/write-graph.js';
 import { opRules } from '../tensorflow/ops/op-rules.js';
 import type { TfNode } from '../tensorflow/tf-graph.js';
@@ -26,6 +26,8 @@ import { TensorBundle } from './tensor-bundle.js';
 const VERSION = '1';
 const MOST_BYTES = 2 ** 31 - 1;
 const MOST_SIGNATURES = 200;
+/** ONNX Runtime takes minutes to load more. */
+const MOST_OPERATORS = 50_000;
 const DEFAULT = 'serving_default';
 const CALL = '__call__';
 
@@ -113,6 +115,7 @@ async function compileModel(
     named.set(name, lowerSignature(graph, one, rules));
   });
   if (named.size === 0) return { state: 'unsupported', reason: noneWorks(refused) };
+  refuseTooMany(operatorsOf(graph.nodes));
   const written = writeGraph(graph.nodes, {
     importer: `saved-model@${VERSION}`,
     format: 'saved-model',
@@ -124,6 +127,21 @@ async function compileModel(
     },
   });
   return { state: 'servable', ...written };
+}
+
+/** Operators and kernels, those inside of loops and branches too. */
+function operatorsOf(nodes: readonly GraphNode[]): number {
+  return nodes.reduce((count, node) => {
+    const bodies = node.kind === 'onnx' ? Object.values(node.bodies) : [];
+    return bodies.reduce((sum, { scope }) => sum + operatorsOf(scope.nodes), count + 1);
+  }, 0);
+}
+
+function refuseTooMany(operators: number): void {
+  if (operators > MOST_OPERATORS)
+    throw new UnsupportedModel(
+      `The model needs ${operators} operators; ${MOST_OPERATORS} are supported.`,
+    );
 }
 
 /** What a model is asked by. */

@@ -9,7 +9,7 @@ import {
 } from '../../../test/support/bundle-writer.js';
 import { uploadOf } from '../../../test/support/tree-fixtures.js';
 import { DamagedModel, UnsupportedModel, type UploadedFile } from '../importer.js';
-import { crc32c, masked } from './crc32c.js';
+import { crc32c } from './crc32c.js';
 import { TensorBundle } from './tensor-bundle.js';
 import { parseSlice, sliceKey } from './tensor-slice.js';
 
