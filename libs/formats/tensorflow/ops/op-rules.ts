@@ -23,6 +23,8 @@ import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
+import { ragged } from './ragged.js';
+import { sparse } from './sparse.js';
 import { strings } from './strings.js';
 import { tables } from './tables.js';
 
@@ -52,6 +54,8 @@ const families: Record<string, OpRule>[] = [
   matrices,
   quantisation,
   strings,
+  ragged,
+  sparse,
   tables,
 ];
 
