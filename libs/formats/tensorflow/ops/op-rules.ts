@@ -11,6 +11,7 @@ import { einsums } from './einsum.js';
 import { matrices } from './matrices.js';
 import { quantisation } from './quantisation.js';
 import { calls } from './calls.js';
+import { cells } from './cells.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
 import { control } from './control.js';
@@ -31,6 +32,7 @@ import { tables } from './tables.js';
 const families: Record<string, OpRule>[] = [
   calls,
   constants,
+  cells,
   control,
   lists,
   fills,
