@@ -47,6 +47,7 @@ export function withComplex(rules: Record<string, OpRule>): Record<string, OpRul
 
 function isOfComplex(op: TfOp): boolean {
   if (op.inputs.some(isComplex)) return true;
+  if (op.node.op === 'Const') return op.tensorAttribute('value').dtype.startsWith('DT_COMPLEX');
   return op.node.op === 'Cast' && op.type('DstT', 'FP32').startsWith('DT_COMPLEX');
 }
 
@@ -85,8 +86,21 @@ function partwise(operator: string): OpRule {
   };
 }
 
+/** The real and imaginary parts of a constant lie side by side. */
+const constant: OpRule = (op) => {
+  const { dtype, shape, data } = op.tensorAttribute('value');
+  const parts = [0, 1].map((side) => {
+    const values = Array.from<unknown>(data).filter((_, i) => i % 2 === side);
+    return dtype === 'DT_COMPLEX128'
+      ? op.graph.constant('FP64', shape, Float64Array.from(values, Number))
+      : op.graph.constant('FP32', shape, Float32Array.from(values, Number));
+  }) as Pair;
+  return [complexOf(...parts)];
+};
+
 /** How operations that also take real tensors compute with complex ones. */
 const arithmetic: Record<string, OpRule> = {
+  Const: constant,
   AddV2: partwise('Add'),
   Add: partwise('Add'),
   Sub: partwise('Sub'),
