@@ -18,6 +18,7 @@ import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
+import { examples } from './examples.js';
 import { ragged } from './ragged.js';
 import { sparse } from './sparse.js';
 import { strings } from './strings.js';
@@ -46,6 +47,7 @@ const families: Record<string, OpRule>[] = [
   strings,
   ragged,
   sparse,
+  examples,
   tables,
 ];
 
