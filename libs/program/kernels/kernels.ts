@@ -11,6 +11,7 @@ import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
 import { examples } from './examples.js';
+import { pictures } from './pictures.js';
 import { elements } from './elements.js';
 import { encodings } from './encodings.js';
 import { hashes } from './hashes.js';
@@ -69,6 +70,7 @@ const families: Record<string, Kernel>[] = [
   topics,
   factors,
   elements,
+  pictures,
   examples,
   encodings,
   hashes,

@@ -19,6 +19,7 @@ import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
 import { examples } from './examples.js';
+import { decoding } from './decoding.js';
 import { ragged } from './ragged.js';
 import { sparse } from './sparse.js';
 import { strings } from './strings.js';
@@ -47,6 +48,7 @@ const families: Record<string, OpRule>[] = [
   strings,
   ragged,
   sparse,
+  decoding,
   examples,
   tables,
 ];
