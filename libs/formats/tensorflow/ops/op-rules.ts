@@ -26,6 +26,8 @@ import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
+import { examples } from './examples.js';
+import { decoding } from './decoding.js';
 import { ragged } from './ragged.js';
 import { sparse } from './sparse.js';
 import { strings } from './strings.js';
@@ -62,6 +64,8 @@ const families: Record<string, OpRule>[] = [
   strings,
   ragged,
   sparse,
+  decoding,
+  examples,
   tables,
 ];
 
