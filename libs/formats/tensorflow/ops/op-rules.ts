@@ -19,6 +19,7 @@ import { constants } from './constants.js';
 import { control } from './control.js';
 import { fills } from './fills.js';
 import { functions } from './functions.js';
+import { fusedOps } from './fused.js';
 import { linearAlgebra } from './linear-algebra.js';
 import { lists } from './lists.js';
 import { reductions } from './reductions.js';
@@ -42,6 +43,7 @@ const families: Record<string, OpRule>[] = [
   fills,
   arithmetic,
   functions,
+  fusedOps,
   comparisons,
   shapes,
   slices,
