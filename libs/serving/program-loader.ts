@@ -135,12 +135,13 @@ export class ProgramLoader implements VersionLoader {
     digest: string,
     { held, admit, signal }: LoadInProgress,
   ): Promise<LoadedProgram> {
-    const hasOnnx = program.nodes.some((node) => node.kind === 'onnx');
+    // What others wrote may never end: an ONNX graph, or a loop.
+    const foreign = program.nodes.some(({ kind }) => ['onnx', 'loop', 'branch'].includes(kind));
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
     const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
     admit(bytesHint);
     const large = program.weights.size > MAX_WEIGHTS_HERE;
-    if (hasOnnx || large || target.quarantine !== null)
+    if (foreign || large || target.quarantine !== null)
       return this.#contain(program, bytesHint, digest, held, signal);
     const weights = program.weights.size
       ? await this.#bytes(program.weights, held)

@@ -51,7 +51,13 @@ function rulesOf(
   };
   const variable: OpRule = (op): TfValue[] => {
     if (op.node.op !== 'VarHandleOp') return [valueOf(op)];
-    const made: TfVariable = { resource: 'variable', name: op.node.name, value: valueOf(op) };
+    const made: TfVariable = {
+      resource: 'variable',
+      name: op.node.name,
+      get value() {
+        return valueOf(op);
+      },
+    };
     return [made];
   };
   const table: OpRule = (op) => {

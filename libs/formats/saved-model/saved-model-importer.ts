@@ -9,11 +9,11 @@ import {
 import { TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { writeGraph, type GraphSignature } from '../tensor-graph/write-graph.js';
 import { opRules } from '../tensorflow/ops/op-rules.js';
-import type { TfGraph, TfNode } from '../tensorflow/tf-graph.js';
+import type { TfNode } from '../tensorflow/tf-graph.js';
 import { nameOfType } from '../tensorflow/tf-types.js';
 import { freezeResources } from './frozen-resources.js';
-import { plainRef } from './graph-def.js';
-import { lowerSignature } from './lowered-signatures.js';
+import { dependencies, refuseEffects } from './lasting-effects.js';
+import { askSignature, lowerSignature, type AskedSignature } from './lowered-signatures.js';
 import {
   readSavedModel,
   type MetaGraph,
@@ -84,18 +84,30 @@ async function compileModel(
   files: ReadonlyMap<string, UploadedFile>,
 ): Promise<Verdict> {
   const signatures = servedSignatures(meta);
-  const resources = await freezeResources(meta, files, neededNodes(meta.graph, signatures));
-  const rules = new Map([...opRules, ...resources.rules]);
   const graph = new TensorGraph();
   const named = new Map<string, GraphSignature>();
   const refused = new Map<string, string>();
-  for (const [name, signature] of signatures)
-    try {
-      named.set(name, lowerSignature(graph, meta.graph, signature, rules));
-    } catch (error) {
-      if (!(error instanceof UnsupportedModel)) throw error;
-      refused.set(name, error.message);
-    }
+  const each = <T>(entries: ReadonlyMap<string, T>, act: (entry: T, name: string) => void) => {
+    for (const [name, entry] of entries)
+      try {
+        act(entry, name);
+      } catch (error) {
+        if (!(error instanceof UnsupportedModel)) throw error;
+        refused.set(name, error.message);
+      }
+  };
+  const asked = new Map<string, AskedSignature>();
+  each(signatures, (signature, name) => {
+    asked.set(name, askSignature(graph, meta.graph, signature));
+  });
+  const read = new Set<TfNode>();
+  each(asked, (one) => dependencies(one.graph, one).forEach((node) => read.add(node)));
+  const resources = await freezeResources(meta, files, read);
+  const rules = new Map([...opRules, ...resources.rules]);
+  each(asked, (one, name) => {
+    refuseEffects(one.graph, one, read);
+    named.set(name, lowerSignature(graph, one, rules));
+  });
   if (named.size === 0) return { state: 'unsupported', reason: noneWorks(refused) };
   const written = writeGraph(graph.nodes, {
     importer: `saved-model@${VERSION}`,
@@ -126,23 +138,6 @@ function servedSignatures({ signatures }: MetaGraph): Map<string, SignatureDef> 
       `The model has ${served.size} signatures; ${MOST_SIGNATURES} are supported.`,
     );
   return served;
-}
-
-/** The nodes of the model, outside of functions, that some signature needs. */
-function neededNodes(
-  { nodes }: TfGraph,
-  signatures: ReadonlyMap<string, SignatureDef>,
-): Set<TfNode> {
-  const needed = new Set<TfNode>();
-  const outputs = [...signatures.values()].flatMap((signature) => [...signature.outputs.values()]);
-  const stack = outputs.map(({ name }) => plainRef(name).node);
-  for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
-    const node = nodes.get(name);
-    if (!node || needed.has(node)) continue;
-    needed.add(node);
-    for (const ref of node.inputs) stack.push(ref.node);
-  }
-  return needed;
 }
 
 function noneWorks(refused: ReadonlyMap<string, string>): string {
