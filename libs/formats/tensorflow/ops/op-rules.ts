@@ -10,7 +10,10 @@ import { scatters } from './scatters.js';
 import { einsums } from './einsum.js';
 import { matrices } from './matrices.js';
 import { quantisation } from './quantisation.js';
+import { complexNumbers, withComplex } from './complex.js';
+import { images } from './images.js';
 import { calls } from './calls.js';
+import { cells } from './cells.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
 import { control } from './control.js';
@@ -24,12 +27,17 @@ import { refusals } from './refusals.js';
 import { shapes } from './shapes.js';
 import { slices } from './slices.js';
 import { variables } from './variables.js';
+import { examples } from './examples.js';
+import { decoding } from './decoding.js';
+import { ragged } from './ragged.js';
+import { sparse } from './sparse.js';
 import { strings } from './strings.js';
 import { tables } from './tables.js';
 
 const families: Record<string, OpRule>[] = [
   calls,
   constants,
+  cells,
   control,
   lists,
   fills,
@@ -53,11 +61,17 @@ const families: Record<string, OpRule>[] = [
   einsums,
   matrices,
   quantisation,
+  images,
+  complexNumbers,
   strings,
+  ragged,
+  sparse,
+  decoding,
+  examples,
   tables,
 ];
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
 export const opRules: ReadonlyMap<string, OpRule> = new Map(
-  families.flatMap((rules) => Object.entries(rules)),
+  families.flatMap((rules) => Object.entries(withComplex(rules))),
 );
