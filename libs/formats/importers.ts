@@ -1,5 +1,6 @@
 import { catboostImporter } from './catboost/catboost-importer.js';
 import type { ModelImporter } from './importer.js';
+import { kerasImporter } from './keras/keras-importer.js';
 import { lightgbmImporter } from './lightgbm/lightgbm-importer.js';
 import { onnxImporter } from './onnx/onnx-importer.js';
 import { savedModelImporter } from './saved-model/saved-model-importer.js';
@@ -18,6 +19,7 @@ export const importers: readonly ModelImporter[] = [
   savedModelImporter,
   ydfImporter,
   onnxImporter,
+  kerasImporter,
   tfjsImporter,
   sklearnImporter,
 ];

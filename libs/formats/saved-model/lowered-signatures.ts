@@ -4,7 +4,7 @@ import type { GraphSignature } from '../tensor-graph/write-graph.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { Lowering, type LoweringFacts } from '../tensorflow/lowering.js';
 import { isTensor, type TfValue } from '../tensorflow/op-rule.js';
-import type { TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import type { TfNode, TfRef, TfType } from '../tensorflow/tf-graph.js';
 import { isTensorType } from '../tensorflow/tf-types.js';
 import { plainRef } from './graph-def.js';
 import type { Asked } from './lasting-effects.js';
@@ -16,7 +16,8 @@ export interface AskedSignature extends Asked {
   given: ReadonlyMap<string, TfValue>;
   graph: Traceable;
   inputs: { spec: TensorSpec; value: GraphValue }[];
-  specs: TensorSpec[];
+  /** What the signature says of its outputs. */
+  named: { name: string; info: TensorInfo }[];
 }
 
 /** Puts the inputs of a signature into the graph. Throws UnsupportedModel and DamagedModel. */
@@ -37,7 +38,7 @@ export function askSignature(
     given: fed.given,
     inputs: inputs.map(({ spec, value }) => ({ spec, value })),
     outputs: outputs.map(([name, info]) => fed.redirected(refOf(name, info))),
-    specs: outputs.map(([name, info]) => specOf(name, info)),
+    named: outputs.map(([name, info]) => ({ name, info })),
   };
 }
 
@@ -55,7 +56,7 @@ export function lowerSignature(
   const values = lowering.lower(graph, { nodes, given: asked.given, wanted: asked.outputs });
   return {
     inputs: asked.inputs,
-    outputs: asked.specs.map((spec, i) => ({ spec, value: output(spec, values[i]) })),
+    outputs: asked.named.map(({ name, info }, i) => output(name, info, values[i])),
   };
 }
 
@@ -63,10 +64,13 @@ function byName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
   return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function specOf(name: string, { dtype, shape }: TensorInfo): TensorSpec {
+function specOf(
+  name: string,
+  { dtype, shape }: { dtype: TfType; shape?: readonly number[] | undefined },
+): TensorSpec {
   if (!isTensorType(dtype))
     throw new UnsupportedModel(`${JSON.stringify(name)} is of the type ${dtype}.`);
-  return { name, dtype, shape: shape ?? [], ...(!shape && { anyShape: true as const }) };
+  return { name, dtype, shape: [...(shape ?? [])], ...(!shape && { anyShape: true as const }) };
 }
 
 function refOf(name: string, info: TensorInfo): TfRef {
@@ -77,16 +81,22 @@ function refOf(name: string, info: TensorInfo): TfRef {
   return plainRef(info.name);
 }
 
-function output(spec: TensorSpec, value: TfValue | undefined): GraphValue {
+/** An output; where its signature does not say of what type it is, it is of that which it has. */
+function output(
+  name: string,
+  info: TensorInfo,
+  value: TfValue | undefined,
+): { spec: TensorSpec; value: GraphValue } {
   if (!value || !isTensor(value))
     throw new UnsupportedModel(
-      `The output ${JSON.stringify(spec.name)} is a ${value?.resource ?? 'value'} and no tensor.`,
+      `The output ${JSON.stringify(name)} is a ${value?.resource ?? 'value'} and no tensor.`,
     );
+  const spec = specOf(name, info.dtype === 'DT_INVALID' ? { ...info, ...value } : info);
   if (value.dtype !== spec.dtype)
     throw new DamagedModel(
       `The output ${JSON.stringify(spec.name)} is said to be ${spec.dtype} and is ${value.dtype}.`,
     );
-  return value;
+  return { spec, value };
 }
 
 interface Feed {

@@ -6,6 +6,7 @@ import {
   type UploadedFile,
 } from '../importer.js';
 import { parseModelJson } from '../model-json.js';
+import { compileLayersModel } from './compile-layers-model.js';
 import { compileGraphModel } from './graph-model.js';
 import { readTfjsWeights } from './weights.js';
 
@@ -46,7 +47,7 @@ export const tfjsImporter: ModelImporter = {
     const facts = { importer: `${FORMAT}@${VERSION}`, format: FORMAT };
     if (document.field('modelTopology').has('node'))
       return compileGraphModel(document, weights, facts);
-    throw new UnsupportedModel('model.json is a layers model, which is not supported.');
+    return compileLayersModel(document, weights, facts);
   },
 };
 

@@ -5,6 +5,11 @@ import { convolutions } from './convolutions.js';
 import { normalisations } from './normalisations.js';
 import { paddings } from './paddings.js';
 import { poolings } from './poolings.js';
+import { gathers } from './gathers.js';
+import { scatters } from './scatters.js';
+import { einsums } from './einsum.js';
+import { matrices } from './matrices.js';
+import { quantisation } from './quantisation.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
@@ -43,6 +48,11 @@ const families: Record<string, OpRule>[] = [
   normalisations,
   paddings,
   blocks,
+  gathers,
+  scatters,
+  einsums,
+  matrices,
+  quantisation,
   strings,
   ragged,
   sparse,
