@@ -114,17 +114,22 @@ async function compileModel(
     refuseEffects(one.graph, one, read);
     named.set(name, lowerSignature(graph, one, rules));
   });
-  if (named.size === 0) return { state: 'unsupported', reason: noneWorks(refused) };
+  const told = {
+    ...(model.default !== undefined && { default: model.default }),
+    ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
+    tensorflow: shownSignatures(meta),
+  };
+  if (named.size === 0)
+    return {
+      state: 'unsupported',
+      reason: noneWorks(refused),
+      signatures: { named: {}, ...told },
+    };
   refuseTooMany(operatorsOf(graph.nodes));
   const written = writeGraph(graph.nodes, {
     importer: `saved-model@${VERSION}`,
     format: 'saved-model',
-    signatures: {
-      named,
-      ...(model.default !== undefined && { default: model.default }),
-      ...(refused.size > 0 && { refused: Object.fromEntries(refused) }),
-      tensorflow: shownSignatures(meta),
-    },
+    signatures: { named, ...told },
   });
   return { state: 'servable', ...written };
 }
