@@ -10,6 +10,8 @@ import { scatters } from './scatters.js';
 import { einsums } from './einsum.js';
 import { matrices } from './matrices.js';
 import { quantisation } from './quantisation.js';
+import { complexNumbers, withComplex } from './complex.js';
+import { images } from './images.js';
 import { calls } from './calls.js';
 import { comparisons } from './comparisons.js';
 import { constants } from './constants.js';
@@ -55,6 +57,8 @@ const families: Record<string, OpRule>[] = [
   einsums,
   matrices,
   quantisation,
+  images,
+  complexNumbers,
   strings,
   ragged,
   sparse,
@@ -65,5 +69,5 @@ const families: Record<string, OpRule>[] = [
 
 /** How each operation of TensorFlow is said, by its name. What is not here is refused by name. */
 export const opRules: ReadonlyMap<string, OpRule> = new Map(
-  families.flatMap((rules) => Object.entries(rules)),
+  families.flatMap((rules) => Object.entries(withComplex(rules))),
 );
