@@ -1,6 +1,7 @@
 import { axisOf } from '../../tensor-graph/known.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import type { OpRule, TfOp } from '../op-rule.js';
+import { variableOf } from '../variable.js';
 import { chosen, carried } from './carriers.js';
 import { sizes } from './fills.js';
 import { asScalar, sizesOf, upTo } from './size-lists.js';
@@ -112,10 +113,21 @@ const roll: OpRule = (op) => {
   return [result];
 };
 
+/** Parts of a variable. */
+const resourceGather: OpRule = (op) => {
+  const batch = op.integer('batch_dims', 0);
+  return [gathered(op, variableOf(op, 0), op.tensor(1), { axis: batch, batch })];
+};
+
 /** What is taken from places, and places of what is sought. */
 export const gathers: Record<string, OpRule> = {
   Gather: (op) => [gathered(op, op.tensor(0), op.tensor(1), { axis: 0 })],
   GatherV2: gatherV2,
+  ResourceGather: resourceGather,
+  ResourceGatherNd: (op) => {
+    const places = withoutNegatives(op, op.tensor(1));
+    return [op.graph.op('GatherND', [variableOf(op, 0), places])];
+  },
   GatherNd: (op) => {
     const places = withoutNegatives(op, op.tensor(1));
     return [op.graph.op('GatherND', [op.tensor(0), places])];

@@ -4,6 +4,7 @@ import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried, isFloat } from './carriers.js';
 import { channelsLast, knownChannelsFirst } from './layouts.js';
 import { sizes } from './fills.js';
+import { joined, reshapedTo, sizesOf } from './size-lists.js';
 
 type Reduce = (op: TfOp, x: GraphValue, operator: string) => GraphValue;
 
@@ -63,7 +64,13 @@ function best(operator: string): OpRule {
   return (op) => {
     const x = op.tensor(0);
     const axis = op.integersOf(1, 'axis')[0] ?? 0;
-    const places = carried(op, operator, [x], { axis, keepdims: 0 });
+    const found = carried(op, operator, [x], { axis, keepdims: 0 });
+    // ONNX Runtime gives those of no rows a wrong shape.
+    const rank = x.shape?.length ?? 0;
+    const at = axisOf(axis, rank);
+    const isKnown = !found.shape?.includes(-1) || rank === 0;
+    const target = [sizesOf(op, x, 0, at), sizesOf(op, x, at + 1)];
+    const places = isKnown ? found : reshapedTo(op, found, joined(op, target));
     return [op.graph.cast(places, op.dtype('output_type', 'INT64'))];
   };
 }

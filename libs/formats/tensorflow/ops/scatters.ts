@@ -223,6 +223,25 @@ function unique(hasCounts: boolean): OpRule {
   };
 }
 
+/** How many numbers fall in each of equal parts of a range; what lies outside belongs to the first or the last. */
+const histogram: OpRule = (op) => {
+  const { graph } = op;
+  const [x, range] = [graph.reshape(op.tensor(0), [-1]), op.tensor(1)];
+  const count = graph.reshape(sizes(op, 2), [1]);
+  const limit = (i: number) => graph.op('Gather', [range, graph.scalar('INT64', i)], { axis: 0 });
+  const low = limit(0);
+  const parts = graph.cast(count, 'FP64');
+  const width = graph.cast(carried(op, 'Sub', [limit(1), low]), 'FP64');
+  const above = carried(op, 'Sub', [carried(op, 'Max', [x, low]), low]);
+  const step = graph.op('Div', [width, parts]);
+  const place = graph.op('Div', [graph.cast(above, 'FP64'), step]);
+  const last = graph.op('Sub', [parts, graph.scalar('FP64', 1)]);
+  const ids = graph.cast(graph.op('Min', [place, last]), 'INT64');
+  const one = graph.scalar(op.dtype('dtype', 'INT32'), 1);
+  const ones = graph.op('Expand', [one, graph.op('Shape', [x])]);
+  return [segmented(op, 'Sum', { data: ones, ids, count })];
+};
+
 const kinds = Object.keys(SEGMENTS) as Segment[];
 
 /** What is put at places, and sums, counts and other combinations of what belongs together. */
@@ -251,6 +270,7 @@ export const scatters: Record<string, OpRule> = {
     const flat = op.graph.reshape(op.tensor(0), [-1]);
     return [bincount(op, flat, op.graph.reshape(sizes(op, 1), [1]), false)];
   },
+  HistogramFixedWidth: histogram,
   ...all(unique(false), 'Unique UniqueV2'),
   ...all(unique(true), 'UniqueWithCounts UniqueWithCountsV2'),
 };
