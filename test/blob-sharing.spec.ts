@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, test } from '@jest/globals';
-import { type ArtifactStore, dereferenceBlobs, type Digest } from '#artifacts';
+import { type ArtifactStore, dereferenceBlobs, type Digest, FolderArtifactStore } from '#artifacts';
+import { backup, restore } from '#backup';
 import { inTransaction } from '#database';
-import { systemContext } from '#platform';
+import { readConfig, systemContext } from '#platform';
 import { ownArtifacts, type Replica, startReplica } from './support/artifacts.js';
 import { collect } from './artifact-store.contract.js';
 import { report } from './support/proof.js';
@@ -12,6 +14,10 @@ import { ownBucket, s3IsThere } from './support/s3.js';
 import { flipped, StoredBlobs } from './support/stored-blobs.js';
 
 const MiB = 2 ** 20;
+const nobody: Digest = `sha256:${'1'.repeat(64)}`;
+const fail = (fault: unknown): never => {
+  throw new Error(JSON.stringify(fault));
+};
 
 function suite(name: string, store?: () => Promise<Record<string, string>>): void {
   describe(`what blobs have in common (${name})`, () => {
@@ -136,12 +142,12 @@ function suite(name: string, store?: () => Promise<Record<string, string>>): voi
     it('says which blobs a flipped bit damages, and is mended by uploading them again', async () => {
       const backbone = randomBytes(4 * MiB);
       const [first, second] = [versionOf(backbone), versionOf(backbone)];
-      const one = await put(first, 'mend-1');
+      const base = await put(first, 'mend-1');
       const two = await put(second, 'mend-2');
       await replica.sharing.share();
       const files = new StoredBlobs(own.env.DATA_DIR ?? '');
-      await files.rot(one, flipped(await files.read(one), 2 * MiB));
-      expect(await replica.verifier.verify(one)).toBe('bytes');
+      await files.rot(base, flipped(await files.read(base), 2 * MiB));
+      expect(await replica.verifier.verify(base)).toBe('bytes');
       expect(await replica.verifier.verify(two)).toBe('bytes');
       await expect(get(two)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
       const range = { offset: 2 * MiB - 1000, length: 2000 };
@@ -152,11 +158,37 @@ function suite(name: string, store?: () => Promise<Record<string, string>>): voi
       expect((await get(two)).equals(second)).toBe(true);
       await replica.sharing.share();
       await put(first, 'mend-1');
-      expect((await get(one)).equals(first)).toBe(true);
-      expect(await replica.verifier.verify(one)).toBeUndefined();
+      expect((await get(base)).equals(first)).toBe(true);
+      expect(await replica.verifier.verify(base)).toBeUndefined();
       await replica.sharing.share();
       expect((await get(two)).equals(second)).toBe(true);
-      expect((await get(one)).equals(first)).toBe(true);
+      expect((await get(base)).equals(first)).toBe(true);
+    });
+
+    it('is backed up once, and restored', async () => {
+      const backbone = randomBytes(4 * MiB);
+      const contents = [versionOf(backbone), versionOf(backbone), versionOf(backbone)];
+      const digests: Digest[] = [];
+      for (const [i, content] of contents.entries()) digests.push(await put(content, `kept-${i}`));
+      await replica.sharing.share();
+      const folder = join(own.env.DATA_DIR ?? '', 'backup');
+      const { check } = await backup(readConfig(own.env), folder, { blobs: true, onFault: fail });
+      expect(check.faults).toBe(0);
+      const copies = new FolderArtifactStore(folder);
+      expect((await copies.layout(digests[2] ?? nobody)).parts).toBeDefined();
+      const empty = await ownArtifacts();
+      try {
+        await restore(readConfig(empty.env), folder, { deep: true, onFault: fail });
+        const restored = await startReplica(empty.env);
+        for (const [i, digest] of digests.entries()) {
+          expect(
+            (await buffer(await restored.blobs.open(digest))).equals(contents[i] ?? backbone),
+          ).toBe(true);
+        }
+        await restored.dataSource.destroy();
+      } finally {
+        await empty.remove();
+      }
     });
 
     it('is damaged where a part is missing', async () => {

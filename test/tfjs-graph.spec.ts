@@ -130,6 +130,66 @@ describe('TF.js graph models', () => {
     expect(await runner.run([x], ['y'])).toMatchObject([{ data: BigInt64Array.of(8n) }]);
   });
 
+  it('have the tables that their initialiser fills with constants', async () => {
+    const strings = (...texts: string[]) =>
+      Buffer.concat(
+        texts.map((text) =>
+          Buffer.concat([Uint8Array.of(text.length, 0, 0, 0), Buffer.from(text)]),
+        ),
+      );
+    const weights = [
+      { name: 'words', dtype: 'string', shape: [2], bytes: strings('yes', 'no') },
+      { name: 'numbers', dtype: 'int32', shape: [2], bytes: Uint8Array.of(7, 0, 0, 0, 8, 0, 0, 0) },
+      { ...scalar, name: 'none' },
+    ];
+    const constant = (name: string, dtype: string) => ({
+      name,
+      op: 'Const',
+      attr: { dtype: type(dtype) },
+    });
+    const resource = { dtype: 'DT_RESOURCE', tensorShape: {}, resourceId: 12 };
+    const tensor = (name: string, dtype: string) => ({
+      name,
+      dtype,
+      tensorShape: { dim: [{ size: '-1' }] },
+    });
+    const document = {
+      node: [
+        { name: 'text', op: 'Placeholder', attr: { dtype: type('DT_STRING') } },
+        { name: 'table', op: 'Placeholder', attr: { dtype: type('DT_RESOURCE') } },
+        constant('none', 'DT_INT64'),
+        {
+          name: 'found',
+          op: 'LookupTableFindV2',
+          input: ['table', 'text', 'none'],
+          attr: { Tin: type('DT_STRING'), Tout: type('DT_INT64') },
+        },
+      ],
+      signature: {
+        inputs: { text: tensor('text:0', 'DT_STRING'), table: { ...resource, name: 'table:0' } },
+        outputs: { found: tensor('found:0', 'DT_INT64') },
+      },
+      modelInitializer: {
+        node: [
+          {
+            name: 'made',
+            op: 'HashTableV2',
+            attr: { key_dtype: type('DT_STRING'), value_dtype: type('DT_INT64') },
+          },
+          constant('words', 'DT_STRING'),
+          constant('numbers', 'DT_INT64'),
+          { name: 'fill', op: 'LookupTableImportV2', input: ['made', 'words', 'numbers'] },
+          { name: 'given', op: 'Identity', input: ['made', '^fill'] },
+        ],
+      },
+      initializerSignature: { outputs: { given: { ...resource, name: 'given:0' } } },
+    };
+    const { signature } = await load(await modelOf('tables', document, weights));
+    expect(signature.inputs.map(({ name }) => name)).toEqual(['text']);
+    const text: Tensor = { name: 'text', dtype: 'BYTES', shape: [3], data: ['no', 'maybe', 'yes'] };
+    expect(await runner.request([text])).toMatchObject([{ data: BigInt64Array.of(8n, 2n, 7n) }]);
+  });
+
   it.each([
     [
       'a missing weight',
@@ -164,7 +224,7 @@ describe('TF.js graph models', () => {
       'an input of a variant',
       { node: [{ ...placeholder, attr: { dtype: type('DT_VARIANT') } }] },
       'unsupported',
-      /"x" is of DT_VARIANT/,
+      /"x" is of the type DT_VARIANT/,
     ],
   ])('with %s are refused', async (title, document, state, reason) => {
     const { result } = await compileNetwork(await modelOf(title, document, [scalar]));

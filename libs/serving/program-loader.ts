@@ -135,8 +135,12 @@ export class ProgramLoader implements VersionLoader {
     digest: string,
     { held, admit, signal }: LoadInProgress,
   ): Promise<LoadedProgram> {
-    // What others wrote may never end: an ONNX graph, or a loop.
-    const foreign = program.nodes.some(({ kind }) => ['onnx', 'loop', 'branch'].includes(kind));
+    // What others wrote may never end (an ONNX graph, a loop), or unpack to more than there is memory (a picture).
+    const foreign = program.nodes.some(
+      (node) =>
+        ['onnx', 'loop', 'branch'].includes(node.kind) ||
+        (node.kind === 'kernel' && node.kernel === 'decode-picture'),
+    );
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
     const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
     admit(bytesHint);

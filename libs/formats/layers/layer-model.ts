@@ -1,7 +1,7 @@
 import { Part } from '../document.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { Layer, layerNamed, type Dialect } from './layer.js';
-import { layerRules } from './layer-rules.js';
+import { ruleOf } from './layer-rules.js';
 
 /** Models inside of models, wrappers around wrappers: deeper is hostile. */
 const MAX_DEPTH = 24;
@@ -67,11 +67,12 @@ export class ModelReader {
       throw new DamagedModel(`The model has more than ${MOST_LAYERS} layers; that is the limit.`);
     const layer = layerNamed(part, this.dialect);
     refuseForeign(part, layer);
+    if (layer.isOperation) return layer;
     if (isModel(layer)) {
       layer.model = this.model(layer, depth);
       return layer;
     }
-    const rule = layerRules.get(layer.className);
+    const rule = ruleOf(layer);
     if (!rule) return layer.unsupported('nothing here computes it');
     const children = rule.children?.(layer, (child) => this.layer(child, depth + 1)) ?? {};
     for (const [attribute, child] of Object.entries(children)) layer.children.set(attribute, child);
@@ -139,7 +140,7 @@ function refuseForeign(part: Part, layer: Layer): void {
     (written.includes('>') && !written.startsWith('Vision>') && !written.startsWith('Keras')) ||
     (typeof module === 'string' &&
       !/^(keras|tf_keras|tensorflow\.python\.keras|builtins)(\.|$)/.test(module)) ||
-    (module === null && !layerRules.has(className) && !MODELS.has(className));
+    (module === null && !ruleOf(layer) && !MODELS.has(className));
   if (isCustom) {
     const name = typeof registered === 'string' ? registered : written;
     throw new UnsupportedModel(

@@ -173,5 +173,10 @@ export function layerNamed(part: Part, dialect: Dialect): Layer {
   const config = part.optional('config') ?? new Part({}, `${part.path}.config`);
   const own = config.has('name') ? config.optional('name') : part.optional('name');
   const name = typeof own?.value === 'string' ? own.value : className;
-  return new Layer(className.replace(/^.*>/, ''), name, config, dialect);
+  const module = part.optional('module')?.value;
+  const isOperation = typeof module === 'string' && /^keras\.(src\.)?ops(\.|$)/.test(module);
+  const plain = className.replace(/^.*>/, '');
+  const layer = new Layer(isOperation ? `ops.${plain}` : plain, name, config, dialect);
+  layer.isOperation = isOperation || plain === 'TFOpLambda' || plain === 'SlicingOpLambda';
+  return layer;
 }

@@ -10,7 +10,7 @@ import {
   type LayerAnswer,
 } from './layer-call.js';
 import { TensorRef, type LayerModel, type NodeCall, type Structure } from './layer-model.js';
-import { layerRules } from './layer-rules.js';
+import { ruleOf } from './layer-rules.js';
 
 /** Calls of layers, those of a model inside once a call of it. */
 const MOST_CALLS = 100_000;
@@ -41,7 +41,7 @@ export class ModelRun implements CallContext {
         `The model calls layers more than ${MOST_CALLS} times, with those inside of models.`,
       );
     if (layer.model) return this.model(layer, layer.model, this.modelInputs(layer, args));
-    const rule = layerRules.get(layer.className);
+    const rule = ruleOf(layer);
     if (!rule) return layer.unsupported('nothing here computes it');
     const call = new LayerCall(layer, args, kwargs, this, graph);
     try {

@@ -1,4 +1,4 @@
-import { layerRules } from './layer-rules.js';
+import { ruleOf } from './layer-rules.js';
 import type { Layer, StoredWeight } from './layer.js';
 
 /** A weight of a layer, which is inside of the one that was asked, or that one. */
@@ -9,7 +9,7 @@ export interface WeightPlace {
 
 /** The layer's own weights, those that learn first, as Keras makes them. */
 export function ownWeights(layer: Layer): { learned: string[]; fixed: string[] } {
-  const { learned = [], fixed = [] } = layerRules.get(layer.className)?.weights?.(layer) ?? {};
+  const { learned = [], fixed = [] } = ruleOf(layer)?.weights?.(layer) ?? {};
   return layer.model ? { learned: [], fixed: [] } : { learned, fixed };
 }
 

@@ -36,7 +36,7 @@ export async function readTables(
   const tables = new Map<TfNode, TfTable | string>();
   const fill = async (node: TfNode, contents: () => Promise<Contents>) => {
     try {
-      tables.set(node, tableOf(node, await contents()));
+      tables.set(node, filledTable(node, await contents()));
     } catch (error) {
       if (!(error instanceof UnsupportedModel)) throw error;
       tables.set(node, error.message);
@@ -185,7 +185,8 @@ function emptyContents(node: TfNode): Contents {
   };
 }
 
-function tableOf(node: TfNode, { keys, values }: Contents): TfTable {
+/** The table that a node makes, with contents. Throws UnsupportedModel and DamagedModel where these are none for it. */
+export function filledTable(node: TfNode, { keys, values }: Contents): TfTable {
   const keyDtype = tableType(node, 'key_dtype');
   const valueDtype = tableType(node, 'value_dtype');
   if (keys.dtype !== keyDtype || values.dtype !== valueDtype)

@@ -10,7 +10,7 @@ import {
   type LoopState,
 } from './loop-form.js';
 import { MaskedSteps } from './masked-steps.js';
-import { zero } from './tensor-list.js';
+import { asList, ends, zero } from './tensor-list.js';
 
 /**
  * Says a loop with ONNX's LSTM, GRU and RNN, where it is one: each state must be one of theirs by the equations of its turn,
@@ -43,6 +43,7 @@ class Recurrence {
   private readonly linear: LinearForms;
   private readonly cells = new Map<GraphValue, Cell>();
   private readonly lasts = new Map<GraphValue, GraphValue>();
+  private readonly sequences = new Map<GraphValue, GraphValue>();
   private states: Bare[] = [];
   private masked: MaskedSteps | undefined;
 
@@ -119,7 +120,7 @@ class Recurrence {
     return items?.dtype === 'BOOL' && items.shape?.[2] === 1 ? items : undefined;
   }
 
-  /** The tensor of three dimensions whose row number `turn` a value is, where the loop takes all rows. */
+  /** The tensor of three dimensions whose row number `turn` a value is, of which it takes as many as it runs. */
   private rowsOf(value: GraphValue): GraphValue | undefined {
     const { scope, turn, states, limit } = this.form;
     const made = this.makers.of(value);
@@ -132,7 +133,26 @@ class Recurrence {
       aheadOfTurn(place, { makers: this.makers, turn, states }) !== 0
     )
       return undefined;
-    return isRowsOf(limit, items, this.makers) ? items : undefined;
+    const known = this.sequences.get(items);
+    if (known) return known;
+    const taken = isRowsOf(limit, items, this.makers) ? items : this.firstRows(items);
+    this.sequences.set(items, taken);
+    return taken;
+  }
+
+  /** As many rows as the loop runs; fails where there are fewer, as the loop would. */
+  private firstRows(items: GraphValue): GraphValue {
+    const { graph, turns } = this.form;
+    const rows = graph.op('Slice', [
+      items,
+      graph.integers([0]),
+      asList(graph, turns),
+      graph.integers([0]),
+    ]);
+    const sizes = graph.op('Slice', [graph.op('Shape', [items]), ...ends(graph, 1, 3)]);
+    const target = graph.op('Concat', [asList(graph, turns), sizes], { axis: 0 });
+    const known = { dtype: items.dtype, shape: items.shape && [-1, ...items.shape.slice(1)] };
+    return graph.op('Reshape', [rows, target], { allowzero: 1 }, known);
   }
 
   /** The input of each step, where a value is one of these or the output of a cell. */

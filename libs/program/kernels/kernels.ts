@@ -10,6 +10,8 @@ import { ensembles } from './ensembles.js';
 import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
+import { examples } from './examples.js';
+import { pictures } from './pictures.js';
 import { elements } from './elements.js';
 import { encodings } from './encodings.js';
 import { hashes } from './hashes.js';
@@ -68,6 +70,8 @@ const families: Record<string, Kernel>[] = [
   topics,
   factors,
   elements,
+  pictures,
+  examples,
   encodings,
   hashes,
   lookups,

@@ -15,7 +15,7 @@ type Cells = Record<number, number>;
 export const segments: Record<string, Kernel> = {
   /**
    * Puts rows of a tensor together by the numbers of their segments: rows, segments (of the first dimensions of the rows), and how
-   * many there are. Attribute `combine`: sum, mean, sqrtn (sum over the root of the number), product, max or min; `sorted` refuses
+   * many there are (−1: as the last one says). Attribute `combine`: sum, mean, sqrtn (sum over the root of the number), product, max or min; `sorted` refuses
    * segments that go back or are below 0 (else such rows are left out), and what has no row becomes 0 with max and min.
    */
   'combine-segments': (given) => {
@@ -24,7 +24,10 @@ export const segments: Record<string, Kernel> = {
       if (!rows || !ids || !count) return given.fail('takes three inputs');
       const inner = rows.shape.slice(ids.shape.length);
       const places = Array.from({ length: ids.data.length }, (_, i) => i);
-      return [combined(rows, { places, ids: numbersOf(ids), inner, count: numberOf(count) }, how)];
+      const numbers = numbersOf(ids);
+      const asked = numberOf(count);
+      const all = asked < 0 ? (numbers[numbers.length - 1] ?? -1) + 1 : asked;
+      return [combined(rows, { places, ids: numbers, inner, count: all }, how)];
     };
   },
 
