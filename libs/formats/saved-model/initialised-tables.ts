@@ -94,7 +94,7 @@ async function contentsOf(
   if (op.startsWith('LookupTableInsert'))
     throw new UnsupportedModel('keys are added to the table while the model is initialised.');
   if (!op.startsWith('InitializeTableFromTextFile')) {
-    const keys = constantOf(traced, visited, 1);
+    const keys = constantOf(traced, visited, 1) ?? numberedOf(traced, visited, 1);
     const values = constantOf(traced, visited, 2) ?? numberedOf(traced, visited, 2);
     if (!keys || !values)
       throw new UnsupportedModel(
@@ -121,7 +121,7 @@ async function contentsOf(
 /** Most keys that a table numbers itself. */
 const MOST_NUMBERED = 2 ** 24;
 
-/** The numbers 0, 1, … that `tf.lookup.index_table_from_tensor` computes with `Range` for keys in the graph. */
+/** The numbers 0, 1, … that `tf.lookup.index_table_from_tensor` computes with `Range` for what is in the graph. */
 function numberedOf(
   traced: TracedGraph,
   visited: Visited,
