@@ -20,7 +20,10 @@ const allowed: Record<string, string[]> = {
 };
 
 /** Libraries that run in a browser too, with the packages that they may import because these do so as well. */
-const portable: Record<string, string[]> = { program: ['onnxruntime-common', 're2js'], sdk: [] };
+const portable: Record<string, string[]> = {
+  program: ['onnxruntime-common', 're2js', 'fast-png'],
+  sdk: [],
+};
 
 /** What only Node runs of a portable library. It is loaded with `import()` where a path is given, never by a browser. */
 const nodeOnly = join('libs', 'sdk', 'node') + sep;

@@ -180,6 +180,57 @@ export function artifactStoreContract(name: string, create: () => Promise<Artifa
       expect(await store.stat(digestFor(content))).toEqual({ size: content.length });
     });
 
+    it('reads a blob out of parts of others', async () => {
+      const store = await create();
+      const [one, other] = [randomBytes(3 * MiB), randomBytes(MiB)];
+      const parts = [
+        { digest: await commit(store, one), offset: 100, length: 2 * MiB },
+        { digest: await commit(store, other), offset: 0, length: MiB },
+        { digest: digestFor(one), offset: 0, length: 100 },
+      ];
+      const content = Buffer.concat([
+        one.subarray(100, 2 * MiB + 100),
+        other,
+        one.subarray(0, 100),
+      ]);
+      const digest = await commit(store, content);
+      expect(await store.layout(digest)).toEqual({ size: content.length });
+      await store.compose(digest, parts);
+      await store.compose(digest, parts);
+      expect(await store.layout(digest)).toEqual({ parts });
+      expect(await store.stat(digest)).toEqual({ size: content.length });
+      expect((await buffer(await store.read(digest))).equals(content)).toBe(true);
+      for (const [offset, length] of [
+        [0, 1],
+        [2 * MiB - 10, 20],
+        [3 * MiB + 1, 99],
+        [5, 3 * MiB + 90],
+        [17, 0],
+      ] as const) {
+        const part = await buffer(await store.read(digest, { offset, length }));
+        expect(part.equals(content.subarray(offset, offset + length))).toBe(true);
+      }
+      const beyond = async () => buffer(await store.read(digest, { offset: 3 * MiB, length: 200 }));
+      await expect(beyond()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      const listed = await collect(store.list());
+      expect(listed.find((blob) => blob.digest === digest)?.size).toBeLessThan(1000);
+      // Once more as it is, and then with bytes of its own.
+      await commit(store, content);
+      expect((await store.layout(digest)).size).toBeUndefined();
+      const again = store.stage(randomUUID());
+      await again.append(chunked(content), async () => {});
+      await again.commit(digest, async () => {}, { replace: true });
+      expect(await store.layout(digest)).toEqual({ size: content.length, parts });
+      await store.forgetParts(digest);
+      expect((await buffer(await store.read(digest))).equals(content)).toBe(true);
+      await store.compose(digest, parts);
+      await store.delete(digestFor(other));
+      await expect(store.read(digest)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await store.delete(digest);
+      expect(await store.stat(digest)).toBeUndefined();
+      expect(await collect(store.list())).toHaveLength(1);
+    });
+
     it('deletes one blob and no other', async () => {
       const store = await create();
       const [one, other] = [

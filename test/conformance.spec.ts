@@ -14,7 +14,7 @@ import {
   type ConformanceAnswer,
   type ConformanceCase,
 } from './support/conformance-runner.js';
-import { makeOnnxSuite, makeSuite } from './support/conformance-suite.js';
+import { makeNetworkSuite, makeOnnxSuite, makeSuite } from './support/conformance-suite.js';
 
 /*
  * One suite over all fixtures, compiled once: each program answers as its library does, in Node and in Chromium, and both
@@ -100,6 +100,25 @@ const executable = findChromium('the conformance suite in a browser');
       expectNone(differences);
     },
     300_000,
+  );
+
+  (ort ? it : it.skip)(
+    'networks answer as their libraries do',
+    async () => {
+      const { cases: networks, left } = await makeNetworkSuite(folder);
+      const differences: string[] = [];
+      for (const entry of networks) {
+        const answer = await run(entry).catch((error: unknown) => ({
+          differences: [String(error)],
+        }));
+        differences.push(...answer.differences.map((difference) => `${entry.name}: ${difference}`));
+      }
+      process.stdout.write(
+        `conformance: ${networks.length} networks; not served: ${left.join(', ')}\n`,
+      );
+      expectNone(differences);
+    },
+    600_000,
   );
 });
 

@@ -137,16 +137,68 @@ describe('a tensor graph', () => {
     }
   });
 
-  it('refuses a kernel that depends on the turn of a loop', () => {
+  it('runs kernels that depend on the turn of a loop, and branches inside', async () => {
     const graph = new TensorGraph();
     const x = graph.input({ dtype: 'FP32', shape: [2] });
-    const body = (scope: TensorGraph, _: GraphValue, states: GraphValue[]) => ({
-      condition: scope.scalar('BOOL', true),
-      states: scope.kernel('identity', states, states),
-      scans: [],
-    });
-    expect(() => graph.loop({ most: graph.scalar('INT64', 3), states: [x] }, body)).toThrow(
-      /identity is not supported inside of a loop/,
+    const { states, scans } = graph.loop(
+      { most: graph.scalar('INT64', 3), states: [x] },
+      (scope, turn, [state]) => {
+        if (!state) throw new Error('no state');
+        const [next] = scope.kernel('identity', [scope.op('Add', [state, x])], [state]);
+        const odd = scope.op('Mod', [turn, scope.scalar('INT64', 2)]);
+        const [chosen] = scope.branch(
+          scope.op('Equal', [odd, scope.scalar('INT64', 0)]),
+          (inner) => inner.kernel('identity', [next ?? state], [state]),
+          (inner) => [inner.op('Neg', [next ?? state])],
+        );
+        if (!next || !chosen) throw new Error('no value');
+        return { condition: scope.scalar('BOOL', true), states: [next], scans: [chosen] };
+      },
     );
+    const [last] = states;
+    const [steps] = scans;
+    if (!last || !steps) throw new Error('no value');
+    const { answer, program } = await run(graph, signature({ x }, { last, steps }), [
+      { dtype: 'FP32', shape: [2], data: row(1, 2) },
+    ]);
+    expect(program.nodes.map(({ kind }) => kind)).toContain('loop');
+    expect(answer.map(({ data }) => [...(data as Float32Array)])).toEqual([
+      [4, 8],
+      [2, 4, -3, -6, 4, 8],
+    ]);
+    expect(answer[1]?.shape).toEqual([3, 2]);
+  });
+
+  it('moves strings that are no UTF-8 with ONNX operators, in loops too', async () => {
+    const graph = new TensorGraph();
+    const x = graph.input({ dtype: 'BYTES', shape: [-1] });
+    const words = graph.constant('BYTES', [2], ['a', Uint8Array.of(0xff)]);
+    const all = graph.op('Concat', [x, words], { axis: 0 });
+    const table = graph.op('Transpose', [graph.reshape(all, [2, -1])], { perm: [1, 0] });
+    const rows = graph.op('Gather', [graph.op('Shape', [x]), graph.scalar('INT64', 0)], {
+      axis: 0,
+    });
+    const { scans } = graph.loop({ most: rows, states: [] }, (scope, turn) => ({
+      condition: scope.scalar('BOOL', true),
+      states: [],
+      scans: [scope.op('Gather', [x, turn], { axis: 0 })],
+    }));
+    const [again] = scans;
+    if (!again) throw new Error('no value');
+    const same = graph.op('Equal', [x, again]);
+    const { answer } = await run(graph, signature({ x }, { table, again, same }), [
+      { dtype: 'BYTES', shape: [4], data: ['p', Uint8Array.of(0x80, 0), 'r\0', 'ö'] },
+    ]);
+    expect(answer.map(({ shape }) => shape)).toEqual([[3, 2], [4], [4]]);
+    expect(answer[0]?.data).toEqual([
+      'p',
+      'ö',
+      Uint8Array.of(0x80, 0),
+      'a',
+      'r\0',
+      Uint8Array.of(0xff),
+    ]);
+    expect(answer[1]?.data).toEqual(['p', Uint8Array.of(0x80, 0), 'r\0', 'ö']);
+    expect(Array.from<unknown>(answer[2]?.data ?? [])).toEqual([1, 1, 1, 1]);
   });
 });

@@ -1,12 +1,16 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { compile } from '#formats';
-import { bindInputs, bindOutputs, compareTensors, type Program, type Tensor } from '#program';
-import { dataOf } from '../libs/formats/tensor-graph/known.js';
+import { compareTensors, type Program, type Tensor } from '#program';
+import {
+  compileNetwork,
+  inTypesOf,
+  networkFixtures,
+  tensorOf,
+  type NetworkFixture,
+} from './support/network-cases.js';
 import { ProgramRunner } from './support/program-runner.js';
-import { tensorFlowFixtures, type TensorFlowFixture } from './support/tensorflow-fixtures.js';
 
 let folder: string;
 let runner: ProgramRunner;
@@ -20,37 +24,19 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Compiles as the registry does, in the compile process. */
-async function compiled({ name, files }: Pick<TensorFlowFixture, 'name' | 'files'>) {
-  const outputFolder = join(folder, name);
-  return compile({ files, outputFolder });
-}
-
-async function load(fixture: TensorFlowFixture): Promise<Program> {
-  const { state, reason, format, programFolder = '' } = await compiled(fixture);
+/** Compiles as the registry does, in the compile process, and loads it. */
+async function load(upload: string): Promise<Program> {
+  const { result, program, weights } = await compileNetwork(upload);
+  const { state, reason, format } = result;
   expect({ state, reason, format }).toEqual({ state: 'servable', format: 'tfjs' });
-  const program = JSON.parse(
-    await readFile(join(programFolder, 'program.json'), 'utf8'),
-  ) as Program;
-  await runner.load({ program, weights: await readFile(join(programFolder, 'weights.bin')) });
+  if (!program || !weights) throw new Error(reason);
+  await runner.load({ program, weights });
   return program;
 }
 
-/** TF.js has int32 for all integers: what was recorded is that. */
-function inTypesOf(
-  tensors: Tensor[],
-  others: { name: string; dtype: Tensor['dtype'] }[],
-): Tensor[] {
-  return tensors.map((tensor) => {
-    const dtype = others.find(({ name }) => name === tensor.name)?.dtype ?? tensor.dtype;
-    if (dtype === tensor.dtype || Array.isArray(tensor.data)) return tensor;
-    return { ...tensor, dtype, data: dataOf(dtype, tensor.data) };
-  });
-}
+const fixtures = networkFixtures('tfjs').filter(({ name }) => !/\/(layers|nsfw)/.test(name));
 
-const fixtures = tensorFlowFixtures('tfjs').filter(({ name }) => !/^(layers|nsfw)/.test(name));
-
-function named(which: (fixture: TensorFlowFixture) => boolean) {
+function named(which: (fixture: NetworkFixture) => boolean) {
   return fixtures.filter(which).map((fixture) => [fixture.name, fixture] as const);
 }
 
@@ -59,23 +45,21 @@ async function modelOf(
   name: string,
   document: { node: object[]; function?: object[] } & Record<string, unknown>,
   weights: { name: string; dtype: string; shape: number[]; bytes: Uint8Array }[],
-) {
+): Promise<string> {
   const place = join(folder, `upload-${name}`);
   await mkdir(place);
   const { node, function: functions = [], ...rest } = document;
-  const manifest = weights.map(({ bytes: _, ...entry }) => entry);
+  const manifest = weights.map((entry) => ({ ...entry, bytes: undefined }));
   const model = {
     format: 'graph-model',
     ...rest,
     modelTopology: { node, library: { function: functions } },
     weightsManifest: [{ paths: ['shard.bin'], weights: manifest }],
   };
-  const files = { 'web/model.json': JSON.stringify(model), 'web/shard.bin': '' };
   await mkdir(join(place, 'web'));
-  await writeFile(join(place, 'web/model.json'), files['web/model.json']);
+  await writeFile(join(place, 'web/model.json'), JSON.stringify(model));
   await writeFile(join(place, 'web/shard.bin'), Buffer.concat(weights.map(({ bytes }) => bytes)));
-  const paths = Object.keys(files);
-  return { name, files: paths.map((path) => ({ path, file: join(place, path) })) };
+  return place;
 }
 
 const type = (name: string) => ({ type: name });
@@ -88,36 +72,37 @@ const placeholder = {
 const two = { name: 'two', op: 'Const', attr: { dtype: type('DT_INT64'), value: {} } };
 
 describe('TF.js graph models', () => {
-  it.each(named(({ must }) => must === undefined))(
+  it.each(named(({ expected: { must } }) => must === undefined))(
     '%s',
     async (_, fixture) => {
-      const program = await load(fixture);
-      expect(fixture.cases.length).toBeGreaterThan(0);
-      for (const { name, inputs, expected = [], tolerance } of fixture.cases) {
-        const given = inTypesOf(inputs, program.signature.inputs);
-        const bound = bindInputs(program, given, { maxRows: 1e6 });
-        const outputs = bindOutputs(
-          program,
-          expected.map((tensor) => tensor.name),
-        );
-        const got = await runner.run(bound, outputs);
-        const { equal, greatest } = compareTensors(got, inTypesOf(expected, got), tolerance);
+      const { signature } = await load(fixture.folder);
+      const tensors = (written: Record<string, Parameters<typeof tensorOf>[2]>) =>
+        Object.entries(written).map((entry) => tensorOf(fixture.folder, ...entry));
+      const { cases = [] } = fixture.expected;
+      expect(cases.length).toBeGreaterThan(0);
+      for (const { name, inputs, outputs = {}, tolerance } of cases) {
+        const got = await runner.request(inTypesOf(tensors(inputs), signature.inputs));
+        const wanted = inTypesOf(tensors(outputs), got);
+        const { equal, greatest } = compareTensors(got, wanted, tolerance ?? { rtol: 0, atol: 0 });
         expect({ case: name, greatest: equal ? undefined : greatest }).toEqual({ case: name });
       }
     },
     60_000,
   );
 
-  it.each(named(({ must }) => must !== undefined))('%s is refused by name', async (_, fixture) => {
-    const { state, reason } = await compiled(fixture);
-    expect(state).toBe('unsupported');
-    expect(reason).toContain(fixture.operation);
-  });
+  it.each(named(({ expected: { must } }) => must !== undefined))(
+    '%s is refused by name',
+    async (_, { folder: upload, expected }) => {
+      const { result } = await compileNetwork(upload);
+      expect(result.state).toBe('unsupported');
+      expect(result.reason).toContain(expected.names_operation);
+    },
+  );
 
   it('without a signature take their placeholders and give what nothing else needs', async () => {
     const times = { name: 'y', op: 'Mul', input: ['x', 'two'], attr: { T: type('DT_INT64') } };
     const model = await modelOf('plain', { node: [placeholder, two, times] }, [scalar]);
-    const program = await load({ ...model, cases: [] });
+    const program = await load(model);
     expect(program.signature).toEqual({
       inputs: [{ name: 'x', dtype: 'INT64', shape: [-1] }],
       outputs: [{ name: 'y', dtype: 'INT64', shape: [-1] }],
@@ -140,9 +125,69 @@ describe('TF.js graph models', () => {
       attr: { f: { func: { name: 'twice' } } },
     };
     const document = { node: [placeholder, call], function: [twice] };
-    await load({ ...(await modelOf('function', document, [scalar])), cases: [] });
+    await load(await modelOf('function', document, [scalar]));
     const x: Tensor = { name: 'x', dtype: 'INT64', shape: [1], data: BigInt64Array.of(4n) };
     expect(await runner.run([x], ['y'])).toMatchObject([{ data: BigInt64Array.of(8n) }]);
+  });
+
+  it('have the tables that their initialiser fills with constants', async () => {
+    const strings = (...texts: string[]) =>
+      Buffer.concat(
+        texts.map((text) =>
+          Buffer.concat([Uint8Array.of(text.length, 0, 0, 0), Buffer.from(text)]),
+        ),
+      );
+    const weights = [
+      { name: 'words', dtype: 'string', shape: [2], bytes: strings('yes', 'no') },
+      { name: 'numbers', dtype: 'int32', shape: [2], bytes: Uint8Array.of(7, 0, 0, 0, 8, 0, 0, 0) },
+      { ...scalar, name: 'none' },
+    ];
+    const constant = (name: string, dtype: string) => ({
+      name,
+      op: 'Const',
+      attr: { dtype: type(dtype) },
+    });
+    const resource = { dtype: 'DT_RESOURCE', tensorShape: {}, resourceId: 12 };
+    const tensor = (name: string, dtype: string) => ({
+      name,
+      dtype,
+      tensorShape: { dim: [{ size: '-1' }] },
+    });
+    const document = {
+      node: [
+        { name: 'text', op: 'Placeholder', attr: { dtype: type('DT_STRING') } },
+        { name: 'table', op: 'Placeholder', attr: { dtype: type('DT_RESOURCE') } },
+        constant('none', 'DT_INT64'),
+        {
+          name: 'found',
+          op: 'LookupTableFindV2',
+          input: ['table', 'text', 'none'],
+          attr: { Tin: type('DT_STRING'), Tout: type('DT_INT64') },
+        },
+      ],
+      signature: {
+        inputs: { text: tensor('text:0', 'DT_STRING'), table: { ...resource, name: 'table:0' } },
+        outputs: { found: tensor('found:0', 'DT_INT64') },
+      },
+      modelInitializer: {
+        node: [
+          {
+            name: 'made',
+            op: 'HashTableV2',
+            attr: { key_dtype: type('DT_STRING'), value_dtype: type('DT_INT64') },
+          },
+          constant('words', 'DT_STRING'),
+          constant('numbers', 'DT_INT64'),
+          { name: 'fill', op: 'LookupTableImportV2', input: ['made', 'words', 'numbers'] },
+          { name: 'given', op: 'Identity', input: ['made', '^fill'] },
+        ],
+      },
+      initializerSignature: { outputs: { given: { ...resource, name: 'given:0' } } },
+    };
+    const { signature } = await load(await modelOf('tables', document, weights));
+    expect(signature.inputs.map(({ name }) => name)).toEqual(['text']);
+    const text: Tensor = { name: 'text', dtype: 'BYTES', shape: [3], data: ['no', 'maybe', 'yes'] };
+    expect(await runner.request([text])).toMatchObject([{ data: BigInt64Array.of(8n, 2n, 7n) }]);
   });
 
   it.each([
@@ -179,11 +224,11 @@ describe('TF.js graph models', () => {
       'an input of a variant',
       { node: [{ ...placeholder, attr: { dtype: type('DT_VARIANT') } }] },
       'unsupported',
-      /"x" is of DT_VARIANT/,
+      /"x" is of the type DT_VARIANT/,
     ],
   ])('with %s are refused', async (title, document, state, reason) => {
-    const refused = await compiled(await modelOf(title, document, [scalar]));
-    expect({ ...refused, format: 'tfjs' }).toMatchObject({ state, format: 'tfjs' });
-    expect(refused.reason).toMatch(reason);
+    const { result } = await compileNetwork(await modelOf(title, document, [scalar]));
+    expect(result).toMatchObject({ state, format: 'tfjs' });
+    expect(result.reason).toMatch(reason);
   });
 });

@@ -4,6 +4,7 @@ import {
   bindInputs,
   bindOutputs,
   loadProgram,
+  needsOnnx,
   type Program,
   ProgramError,
   type Runtime,
@@ -27,9 +28,7 @@ const MOST_DEPTH = 32;
 export async function localServing(path: string): Promise<typeof fetch> {
   const model = await compiledModel([path]);
   const { program, weights, files } = model;
-  const onnx = program.nodes.some(({ kind }) => kind === 'onnx')
-    ? await nodeOnnxBackend()
-    : undefined;
+  const onnx = needsOnnx(program.nodes) ? await nodeOnnxBackend() : undefined;
   const runtime = await loadProgram(program, weights, { files, ...(onnx && { onnx }) });
   return async (_, init) => {
     try {

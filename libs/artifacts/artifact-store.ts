@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { BlobPart } from './blob-parts.js';
 import type { Digest } from './digest.js';
 
 /**
@@ -10,6 +11,7 @@ import type { Digest } from './digest.js';
  * - what `commit`, `save` or a checkpoint has acknowledged survives a kill -9 and a loss of power;
  * - memory does not grow with the size of a blob;
  * - bytes that were damaged are mended by committing the right ones with `replace`;
+ * - a blob may lie in parts of others ({@link compose}), and is read, measured and removed like any other;
  * - a store that does not answer or refuses is `UNAVAILABLE` within 10 seconds, never a hang.
  */
 export abstract class ArtifactStore {
@@ -55,6 +57,18 @@ export abstract class ArtifactStore {
   async unseal(_digest: Digest): Promise<void> {
     return undefined;
   }
+
+  /**
+   * Lets a blob be read out of parts of others from now on, and gives up its own bytes, in this order: whatever ends it in
+   * between, the blob is there. The caller has compared the parts, which have bytes of their own, with the digest.
+   */
+  abstract compose(digest: Digest, parts: readonly BlobPart[]): Promise<void>;
+
+  /** How a blob is stored: its own bytes come before its parts, where it has both. */
+  abstract layout(digest: Digest): Promise<{ size?: number; parts?: BlobPart[] }>;
+
+  /** Forgets the parts of a blob that has its own bytes. */
+  abstract forgetParts(digest: Digest): Promise<void>;
 
   /** Removes a blob; one that is not there is no error. */
   abstract delete(digest: Digest): Promise<void>;
@@ -120,6 +134,7 @@ export interface ByteRange {
 
 export interface StoredBlob {
   digest: Digest;
+  /** Bytes that it takes in the store. */
   size: number;
   /** By the clock of the store. */
   modifiedAt: Date;

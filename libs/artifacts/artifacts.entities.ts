@@ -4,6 +4,7 @@ import {
   Index,
   JoinColumn,
   ManyToOne,
+  OneToOne,
   PrimaryColumn,
   PrimaryGeneratedColumn,
 } from 'typeorm';
@@ -14,6 +15,7 @@ export class Blob {
   @PrimaryColumn('text')
   digest: string;
 
+  @Index({ where: 'NOT compared' })
   @Column('bigint')
   size: number;
 
@@ -38,9 +40,33 @@ export class Blob {
   @Index({ where: 'damaged_at IS NOT NULL' })
   @Column({ type: 'timestamptz', precision: 3, nullable: true })
   damagedAt: Date | null;
+
+  /** Whether its content was looked for in other blobs; see {@link BlobSharing}. */
+  @Column({ default: false })
+  compared: boolean;
 }
 
-/** What a blob is kept for: a version, a compiled Program. */
+/** Of a blob with bytes of its own: what finds its content in other blobs. */
+@Entity()
+export class BlobSketch {
+  @PrimaryColumn('text')
+  digest: string;
+
+  /** All pieces, as `packPieces` writes them. */
+  @Column('bytea')
+  pieces: Buffer;
+
+  /** See {@link sketchOf}. */
+  @Index('blob_sketch_sketch_idx', { synchronize: false })
+  @Column('bigint', { array: true })
+  sketch: string[];
+
+  @OneToOne(() => Blob, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'digest' })
+  blob: Blob;
+}
+
+/** What a blob is kept for: a version, a compiled Program, a blob that it is a part of. */
 @Entity()
 @Index(['kind', 'owner'])
 export class BlobReference {
@@ -89,4 +115,4 @@ export class Upload {
   touchedAt: Date;
 }
 
-export const artifactsEntities = [Blob, BlobReference, Upload];
+export const artifactsEntities = [Blob, BlobReference, BlobSketch, Upload];

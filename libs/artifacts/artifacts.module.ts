@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { Config } from '#platform';
 import { ArtifactStore } from './artifact-store.js';
 import { BlobScrub } from './blob-scrub.js';
+import { BlobSharing } from './blob-sharing.js';
 import { BlobVerifier } from './blob-verifier.js';
 import { BlobService } from './blob.service.js';
 import { GarbageCollector } from './garbage-collector.js';
@@ -17,8 +18,9 @@ import { UploadService } from './upload.service.js';
     BlobService,
     BlobVerifier,
     BlobScrub,
+    BlobSharing,
     GarbageCollector,
   ],
-  exports: [ArtifactStore, UploadService, BlobService, BlobVerifier, GarbageCollector],
+  exports: [ArtifactStore, UploadService, BlobService, BlobSharing, BlobVerifier, GarbageCollector],
 })
 export class ArtifactsModule {}

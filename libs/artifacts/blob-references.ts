@@ -5,8 +5,11 @@ import { parseDigest } from './digest.js';
 /** Seconds that a blob stays after it was uploaded, asked for, or let go. */
 export const KEEP_SECONDS = 3600;
 
+/** The kind of reference by which a blob that lies in others keeps these. */
+export const PART = 'part';
+
 export interface WantedBlobs {
-  /** `version`, `program` … */
+  /** `version`, `program`, `part`. */
   kind: string;
   owner: string;
   /** `pointer` says where in the request the digest stands. */

@@ -1,6 +1,18 @@
 import type { Dirent, Stats } from 'node:fs';
-import { access, constants, mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { DomainError } from '#platform';
 import {
@@ -11,15 +23,18 @@ import {
   type Staging,
   type StoredBlob,
 } from './artifact-store.js';
+import { type BlobPart, joinParts, readParts, sizeOfParts, writeParts } from './blob-parts.js';
 import { hexOf, isDigest, type Digest } from './digest.js';
-import { StagedFile } from './folder-staging.js';
+import { makeFolder, StagedFile, syncFolder } from './folder-staging.js';
 import { isSealed, sealOf } from './seal.js';
-import { ifPresent, openFile, reachable, streamOf } from './store-files.js';
+import { closing, ifPresent, openFile, reachable, streamOf } from './store-files.js';
 
+/** What the name of a list of parts ends with, beside where the bytes would be. */
+const PARTS = '.parts';
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * Blobs in a folder: `blobs/sha256/ab/abcdef…`, and `uploads/{id}` while they are staged, on one file system.
+ * Blobs in a folder: `blobs/sha256/ab/abcdef…`, with `.parts` where they lie in parts of others, and `uploads/{id}` while they are staged, on one file system.
  * The folders are made once, by who checks the store or writes. Where they are missing later (a volume that is not mounted any
  * more), that is an outage: a new, empty store in their place would say that blobs are gone, and take bytes that nobody finds
  * when the volume is back.
@@ -43,16 +58,47 @@ export class FolderArtifactStore extends ArtifactStore {
   }
 
   override async stat(digest: Digest): Promise<{ size: number } | undefined> {
-    const found = await ifPresent(stat(this.path(digest)));
-    if (!found) await this.expectFolders();
-    return found && { size: found.size };
+    const { size, parts } = await this.layout(digest);
+    if (size === undefined && !parts) await this.expectFolders();
+    return size === undefined ? parts && { size: sizeOfParts(parts) } : { size };
   }
 
   override async read(digest: Digest, range?: ByteRange): Promise<Readable> {
     const stream = await openFile(this.path(digest), digest, range);
     if (stream) return stream;
+    const parts = await this.partsOf(digest);
+    if (parts) return this.readJoined(digest, parts, range);
     await this.expectFolders();
     throw DomainError.notFound(`Blob ${digest}`);
+  }
+
+  override async layout(digest: Digest): Promise<{ size?: number; parts?: BlobPart[] }> {
+    const found = await ifPresent(stat(this.path(digest)));
+    const parts = await this.partsOf(digest);
+    return { ...(found && { size: found.size }), ...(parts && { parts }) };
+  }
+
+  override async compose(digest: Digest, parts: readonly BlobPart[]): Promise<void> {
+    await this.makeOnce();
+    await this.expectFolders();
+    const path = this.path(digest);
+    const list = join(this.uploads, randomUUID());
+    await reachable(async () => {
+      const file = await open(list, 'wx');
+      await closing(file, async () => {
+        await file.writeFile(writeParts(parts));
+        await file.sync();
+      });
+      if (await makeFolder(dirname(path))) await syncFolder(dirname(dirname(path)));
+      await rename(list, path + PARTS);
+      await syncFolder(dirname(path));
+      await rm(path, { force: true });
+      await syncFolder(dirname(path));
+    });
+  }
+
+  override async forgetParts(digest: Digest): Promise<void> {
+    await reachable(() => rm(this.path(digest) + PARTS, { force: true }));
   }
 
   override async readSealed(
@@ -94,12 +140,13 @@ export class FolderArtifactStore extends ArtifactStore {
 
   override async delete(digest: Digest): Promise<void> {
     await reachable(() => rm(this.path(digest), { force: true }));
+    await this.forgetParts(digest);
   }
 
   override async *list(): AsyncIterable<StoredBlob> {
     for (const folder of await entries(this.blobs)) {
       for (const file of await entries(join(this.blobs, folder.name))) {
-        const digest = `sha256:${file.name}`;
+        const digest = `sha256:${file.name.replace(PARTS, '')}`;
         const found = await ifPresent(stat(join(this.blobs, folder.name, file.name)));
         // The time of modification is the seal.
         if (found && isDigest(digest)) yield { digest, size: found.size, modifiedAt: found.ctime };
@@ -112,6 +159,10 @@ export class FolderArtifactStore extends ArtifactStore {
     const place = {
       path: join(this.uploads, id),
       target: (digest: Digest) => this.path(digest),
+      lies: async (digest: Digest, size: number) => {
+        const found = await this.layout(digest);
+        return found.size === undefined && !!found.parts && sizeOfParts(found.parts) === size;
+      },
       expectFolders: async () => {
         await this.makeOnce();
         await this.expectFolders();
@@ -126,6 +177,29 @@ export class FolderArtifactStore extends ArtifactStore {
       if (!found || !uuid.test(name)) continue;
       yield { id: name, saved: { received: found.size, state: {} }, modifiedAt: found.ctime };
     }
+  }
+
+  private async partsOf(digest: Digest): Promise<BlobPart[] | undefined> {
+    const stored = await ifPresent(readFile(this.path(digest) + PARTS));
+    return stored && readParts(stored, digest);
+  }
+
+  private async readJoined(
+    digest: Digest,
+    parts: BlobPart[],
+    range?: ByteRange,
+  ): Promise<Readable> {
+    for (const part of new Set(parts.map((each) => each.digest))) {
+      if (await ifPresent(stat(this.path(part)))) continue;
+      await this.expectFolders();
+      throw DomainError.notFound(`A part of the blob ${digest}`);
+    }
+    const read = async (part: Digest, { offset, length }: Required<ByteRange>) => {
+      const stream = await openFile(this.path(part), digest, { offset, length });
+      if (stream) return stream;
+      throw DomainError.notFound(`A part of the blob ${digest}`);
+    };
+    return joinParts(parts, read, digest, range);
   }
 
   /** A file that is gone, or that another took the place of, was not changed while it was read. */

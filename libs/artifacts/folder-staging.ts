@@ -17,6 +17,8 @@ export interface Place {
   path: string;
   /** Where a blob belongs. */
   target: (digest: Digest) => string;
+  /** Whether the blob is there in parts of others. */
+  lies: (digest: Digest, size: number) => Promise<boolean>;
   expectFolders: () => Promise<void>;
 }
 
@@ -64,8 +66,9 @@ export class StagedFile implements Staging {
     return stream;
   }
 
-  async commit(digest: Digest, checkpoint: Checkpoint): Promise<void> {
+  async commit(digest: Digest, checkpoint: Checkpoint, { replace = false } = {}): Promise<void> {
     const target = this.place.target(digest);
+    if (!replace && (await this.place.lies(digest, this.size))) return this.discard();
     // An upload of no bytes has no file yet.
     if (this.size === 0) await reachable(async () => (await this.openAtEnd()).close());
     const file = await ifPresent(open(this.path, 'r+'));
@@ -98,6 +101,8 @@ export class StagedFile implements Staging {
         hash.update(chunk as Buffer);
       if (digestOf(hash) === digest) return;
     }
+    // Since then it was found to lie in others.
+    if (!found && (await this.place.lies(digest, this.size))) return;
     throw await this.contentLost();
   }
 
@@ -169,7 +174,7 @@ export class StagedFile implements Staging {
 }
 
 /** @returns whether it was not there before */
-async function makeFolder(path: string): Promise<boolean> {
+export async function makeFolder(path: string): Promise<boolean> {
   return mkdir(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
@@ -180,7 +185,7 @@ async function makeFolder(path: string): Promise<boolean> {
 }
 
 /** A rename is durable only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   await closing(folder, () => folder.sync());
 }

@@ -9,7 +9,7 @@ import type pg from 'pg';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { DomainError, Logger } from '#platform';
 import { ArtifactStore, type StoredBlob } from './artifact-store.js';
-import { KEEP_SECONDS } from './blob-references.js';
+import { dereferenceBlobs, KEEP_SECONDS, PART } from './blob-references.js';
 import type { Digest } from './digest.js';
 import { lockDigest } from './upload-rows.js';
 
@@ -191,7 +191,8 @@ class Pass {
         this.collected.blobs += 1;
         this.collected.bytes += size;
       }
-      if (removed.length < BATCH || this.signal.aborted) return;
+      // With the last of them, parts may have become unneeded.
+      if (removed.length === 0 || this.signal.aborted) return;
     }
   }
 
@@ -206,6 +207,8 @@ class Pass {
         `DELETE FROM blob b WHERE digest = ANY($2) AND ${unneeded} RETURNING digest, size`,
         [this.grace, found.map(({ digest }) => digest)],
       );
+      const owners = removed.map(({ digest }) => digest);
+      await dereferenceBlobs(this.manager, { kind: PART, owners });
       return removed;
     });
   }

@@ -9,6 +9,8 @@ export {
   type Staging,
   type StoredBlob,
 } from './artifact-store.js';
+export { type BlobPart } from './blob-parts.js';
+export { BlobSharing, type Shared } from './blob-sharing.js';
 export { dereferenceBlobs, type WantedBlobs } from './blob-references.js';
 export { BlobScrub, type Scrubbed } from './blob-scrub.js';
 export {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { DomainError } from '#platform';
 import {
   ArtifactStore,
@@ -9,11 +10,14 @@ import {
   type Staging,
   type StoredBlob,
 } from './artifact-store.js';
+import { type BlobPart, joinParts, readParts, sizeOfParts, writeParts } from './blob-parts.js';
 import { hexOf, isDigest, type Digest } from './digest.js';
 import { ExactStream } from './exact-stream.js';
 import { S3Bucket, type S3Settings } from './s3-bucket.js';
 import { S3Staging } from './s3-staging.js';
 
+/** What the key of a list of parts ends with, beside that of the bytes. */
+const PARTS = '.parts';
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Blobs in a bucket of any server that speaks S3: `{prefix}blobs/sha256/ab/abcdef…`, `{prefix}uploads/{id}/…`. */
@@ -34,26 +38,66 @@ export class S3ArtifactStore extends ArtifactStore {
   }
 
   override async stat(digest: Digest): Promise<{ size: number } | undefined> {
-    return this.bucket.stat(this.key(digest));
+    const found = await this.bucket.stat(this.key(digest));
+    if (found) return found;
+    const parts = await this.partsOf(digest);
+    return parts && { size: sizeOfParts(parts) };
   }
 
   override async read(digest: Digest, range?: ByteRange): Promise<Readable> {
+    const stream = await this.readOwn(digest, range);
+    if (stream) return stream;
+    const parts = await this.partsOf(digest);
+    if (!parts) throw DomainError.notFound(`Blob ${digest}`);
+    for (const part of new Set(parts.map((each) => each.digest))) {
+      if (await this.bucket.stat(this.key(part))) continue;
+      throw DomainError.notFound(`A part of the blob ${digest}`);
+    }
+    const read = async (part: Digest, { offset, length }: Required<ByteRange>) => {
+      const found = await this.readOwn(part, { offset, length });
+      if (found) return found;
+      throw DomainError.notFound(`A part of the blob ${digest}`);
+    };
+    return joinParts(parts, read, digest, range);
+  }
+
+  override async layout(digest: Digest): Promise<{ size?: number; parts?: BlobPart[] }> {
+    const found = await this.bucket.stat(this.key(digest));
+    const parts = await this.partsOf(digest);
+    return { ...found, ...(parts && { parts }) };
+  }
+
+  override async compose(digest: Digest, parts: readonly BlobPart[]): Promise<void> {
+    await this.bucket.put(this.key(digest) + PARTS, writeParts(parts));
+    await this.bucket.remove([this.key(digest)]);
+  }
+
+  override async forgetParts(digest: Digest): Promise<void> {
+    await this.bucket.remove([this.key(digest) + PARTS]);
+  }
+
+  private async partsOf(digest: Digest): Promise<BlobPart[] | undefined> {
+    const found = await this.bucket.get(this.key(digest) + PARTS);
+    return found && readParts(await buffer(found.body), digest);
+  }
+
+  private async readOwn(digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
     // S3 has no range of no bytes.
     const empty = range?.length === 0;
     const found = await this.bucket.get(this.key(digest), empty ? { offset: 0 } : range);
-    if (!found) throw DomainError.notFound(`Blob ${digest}`);
+    if (!found) return undefined;
     if (!empty) return new ExactStream(found.body, found.length, digest);
     found.body.destroy();
     return Readable.from([]);
   }
 
   override async delete(digest: Digest): Promise<void> {
-    await this.bucket.remove([this.key(digest)]);
+    await this.bucket.remove([this.key(digest), this.key(digest) + PARTS]);
   }
 
   override async *list(): AsyncIterable<StoredBlob> {
     for await (const { key, size, modifiedAt } of this.bucket.list(`${this.prefix}blobs/sha256/`)) {
-      const digest = `sha256:${key.slice(key.lastIndexOf('/') + 1)}`;
+      const digest = `sha256:${key.slice(key.lastIndexOf('/') + 1).replace(PARTS, '')}`;
       if (isDigest(digest)) yield { digest, size, modifiedAt };
     }
   }
@@ -64,6 +108,7 @@ export class S3ArtifactStore extends ArtifactStore {
       this.bucket,
       `${this.prefix}uploads/${id}/`,
       (digest) => this.key(digest),
+      async (digest) => (await this.partsOf(digest)) !== undefined,
       saved,
     );
   }

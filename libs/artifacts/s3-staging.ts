@@ -42,6 +42,8 @@ export class S3Staging implements Staging {
     private readonly bucket: S3Bucket,
     private readonly prefix: string,
     private readonly target: (digest: Digest) => string,
+    /** Whether a blob without bytes of its own is there in parts of others. */
+    private readonly lies: (digest: Digest) => Promise<boolean>,
     saved?: SavedStaging,
   ) {
     this.saved = saved?.received ?? 0;
@@ -90,6 +92,7 @@ export class S3Staging implements Staging {
     const key = this.target(digest);
     const present = await this.bucket.stat(key);
     if (present?.size === this.size && !replace) return;
+    if (!present && !replace && (await this.lies(digest))) return;
     if (this.state.parts.length === 0) {
       await this.bucket.put(key, this.tailBytes(), { once: !present && !replace });
       return;

@@ -162,7 +162,8 @@ export class UploadRows {
            kept_until = greatest(blob.kept_until, excluded.kept_until),
            checksums = coalesce(blob.checksums, excluded.checksums),
            verified_at = CASE WHEN $5 THEN now() ELSE blob.verified_at END,
-           damaged_at = CASE WHEN $5 THEN NULL ELSE blob.damaged_at END`,
+           damaged_at = CASE WHEN $5 THEN NULL ELSE blob.damaged_at END,
+           compared = blob.compared AND NOT $5`,
         [digest, size, KEEP_SECONDS, checksums ?? null, written],
       );
       await manager.query(`DELETE FROM upload WHERE id = $1`, [id]);

@@ -43,6 +43,8 @@ export class UploadService {
   /** What clients did since the process began, for metrics; {@link put} is not counted. */
   readonly counts = { begun: 0, finished: 0, cancelled: 0, bytes: 0 };
   private readonly rows: UploadRows;
+  private receiving = 0;
+  private readonly listeners: ((blob: { digest: Digest; size: number }) => void)[] = [];
   private readonly writers = new Map<string, UploadWriter>();
   private readonly hashes = new Map<string, { hash: ContentHash; received: number }>();
 
@@ -51,6 +53,16 @@ export class UploadService {
     private readonly store: ArtifactStore,
   ) {
     this.rows = new UploadRows(dataSource);
+  }
+
+  /** Calls the listener whenever a client's upload has become a blob. */
+  onPublished(listener: (blob: { digest: Digest; size: number }) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** Whether a client's bytes are coming in at this moment. */
+  get isReceiving(): boolean {
+    return this.receiving > 0;
   }
 
   /** @param manager of the caller's transaction, where it is to be part of one */
@@ -106,6 +118,7 @@ export class UploadService {
       }
       await writer.publish({ digest: wanted, size });
       this.counts.finished++;
+      for (const listener of this.listeners) listener({ digest: wanted, size });
       return { digest: wanted, size };
     });
   }
@@ -155,9 +168,11 @@ export class UploadService {
     options: { last?: boolean } = {},
   ): Promise<void> {
     const before = writer.size;
+    this.receiving++;
     try {
       await receive(writer, part, options);
     } finally {
+      this.receiving--;
       this.counts.bytes += writer.size - before;
     }
   }

@@ -109,6 +109,14 @@ async function copy(
       yield chunk;
     }
   }
+  const { size: own, parts } = await from.layout(digest);
+  if (own === undefined && parts) {
+    // Its parts are needed by the same rows, and are copied as these.
+    for await (const _ of content());
+    if (`sha256:${hash.digest('hex')}` !== digest) return otherBytes;
+    await to.compose(digest, parts);
+    return 'copied';
+  }
   // Nobody goes on with this staging later: a copy that was cut off begins anew.
   const forget = async (): Promise<void> => undefined;
   const staging = to.stage(randomUUID());

@@ -46,8 +46,13 @@ function tell(progress: CompileProgress): void {
 
 async function answer(): Promise<void> {
   const result = await compileFiles(await requestOf<CompileRequest>(channel));
-  const { reason } = result;
-  tell({ result: reason === undefined ? result : { ...result, reason: readable(reason) } });
+  const { reason, signatures, ...rest } = result;
+  const told: CompileResult = {
+    ...rest,
+    ...(reason !== undefined && { reason: readable(reason) }),
+    ...(signatures && isReadable(signatures) && { signatures }),
+  };
+  tell({ result: told });
 }
 
 async function compileFiles(request: CompileRequest): Promise<CompileResult> {
@@ -74,6 +79,11 @@ async function compileFiles(request: CompileRequest): Promise<CompileResult> {
 /** A reason may quote what a hostile file has for a name. */
 function readable(reason: string): string {
   return reason.slice(0, MOST_REASON).replaceAll(/[\0\p{Surrogate}]/gu, '\ufffd');
+}
+
+/** Whether nothing in it is what a database does not take; JSON writes such characters as escapes. */
+function isReadable(value: object): boolean {
+  return !/\\u(0000|d[89a-f])/i.test(JSON.stringify(value));
 }
 
 function nameOf({ format, version }: ModelImporter): string {

@@ -1,4 +1,4 @@
-import type { Program, Signature } from '#program';
+import type { Program, Signature, Signatures } from '#program';
 
 /** A file of an upload. `path` is its name in the manifest: data, never a path on a disk. */
 export interface UploadedFile {
@@ -18,7 +18,12 @@ export type Verdict =
       files?: Map<string, string>;
     }
   /** Sound, but something in it that `reason` names is not supported. */
-  | { state: 'unsupported'; reason: string }
+  | {
+      state: 'unsupported';
+      reason: string;
+      /** What there is to tell of its signatures, none of which can be run. */
+      signatures?: Signatures;
+    }
   /** Damaged, hostile or over a limit. */
   | { state: 'failed'; reason: string };
 

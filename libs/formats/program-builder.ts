@@ -127,6 +127,8 @@ function renamed(node: ProgramNode, names: Map<string, string>): ProgramNode {
   const rename = (value: string) => names.get(value) ?? value;
   switch (node.kind) {
     case 'kernel':
+    case 'loop':
+    case 'branch':
       return { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
     case 'forest':
     case 'oblivious': {

@@ -37,6 +37,7 @@ const wrongValues: [string, string[]][] = [
   ['MAX_ROWS', ['-1', '0', '1e5', '100000001']],
   ['PREDICT_TIMEOUT', ['2h', '0', '-1s', '1d', '61min', 'soon']],
   ['SCRUB_DAYS', ['-1', 'monthly', '1.5', '1e2']],
+  ['SHARE_BLOBS', ['perhaps', '2']],
   ['SLIPWAY_TOKEN', ['has space', 'umlaut-ü', 'x'.repeat(4097)]],
   ['SLIPWAY_INSECURE', ['perhaps', '2', 'y']],
   ['SLIPWAY_TEST_HOOKS', ['perhaps', '-']],

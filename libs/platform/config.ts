@@ -47,6 +47,8 @@ export class Config {
   PREDICT_TIMEOUT: number;
   /** Days in which every stored blob is read and compared with its digest once; 0: never. */
   SCRUB_DAYS: number;
+  /** Stores once what blobs have in common. */
+  SHARE_BLOBS: boolean;
   /** Token that every request must carry, health and metrics excepted; empty: none is asked for. */
   SLIPWAY_TOKEN: string;
   /** Allows an address other than loopback without a token. */
@@ -164,6 +166,7 @@ const forms: { [K in Setting]: Form<Config[K]> } = {
   MAX_ROWS: whole(1, 100_000_000, () => 100_000),
   PREDICT_TIMEOUT: { read: duration, absent: () => 30_000 },
   SCRUB_DAYS: whole(0, 3650, () => 30),
+  SHARE_BLOBS: { read: flag, absent: () => true },
   SLIPWAY_TOKEN: { read: token, absent: () => '' },
   SLIPWAY_INSECURE: { read: flag, absent: () => false },
   SLIPWAY_TEST_HOOKS: { read: flag, absent: () => false },

@@ -4,9 +4,11 @@ import { parseBridge } from './onnx-bridge.js';
 import {
   SCHEMA_VERSION,
   type Binding,
+  type Body,
   type Forest,
   type ForestWeights,
   type KernelNode,
+  type LoopNode,
   type ObliviousForest,
   type Program,
   type ProgramFile,
@@ -143,8 +145,22 @@ function checkTable({ binding, signature, signatures }: Program, root: JsonReade
   }
 }
 
-function parseNode(at: JsonReader, size: number): ProgramNode {
-  switch (at.field('kind').oneOf(['kernel', 'forest', 'oblivious', 'onnx'])) {
+/** Bodies inside of bodies. */
+const MAX_DEPTH = 32;
+const KINDS = ['kernel', 'forest', 'oblivious', 'onnx', 'loop', 'branch'] as const;
+
+function parseNode(at: JsonReader, size: number, depth = 0): ProgramNode {
+  switch (at.field('kind').oneOf(KINDS)) {
+    case 'loop':
+      return parseLoop(at, size, depth);
+    case 'branch':
+      return {
+        kind: 'branch',
+        inputs: names(at.field('inputs')),
+        outputs: names(at.field('outputs')),
+        whenTrue: parseBody(at.field('whenTrue'), size, depth),
+        whenFalse: parseBody(at.field('whenFalse'), size, depth),
+      };
     case 'kernel':
       return parseKernelNode(at, size);
     case 'forest':
@@ -172,6 +188,39 @@ function parseNode(at: JsonReader, size: number): ProgramNode {
         ...(at.field('bridge').present && { bridge: parseBridge(at.field('bridge')) }),
       };
   }
+}
+
+function parseLoop(at: JsonReader, size: number, depth: number): LoopNode {
+  return {
+    kind: 'loop',
+    inputs: names(at.field('inputs')),
+    outputs: names(at.field('outputs')),
+    states: at.field('states').integer(0, MOST.tensors),
+    scans: at
+      .field('scans')
+      .array(MOST.tensors)
+      .map((scan) => ({
+        dtype: scan.field('dtype').oneOf(DTYPES),
+        shape: parseShape(scan.field('shape'), -1),
+      })),
+    body: parseBody(at.field('body'), size, depth),
+  };
+}
+
+function parseBody(at: JsonReader, size: number, depth: number): Body {
+  if (depth >= MAX_DEPTH) at.fail(`is inside of more than ${MAX_DEPTH} others`);
+  return {
+    inputs: names(at.field('inputs')),
+    nodes: at
+      .field('nodes')
+      .array(MOST.nodes)
+      .map((node) => parseNode(node, size, depth + 1)),
+    outputs: names(at.field('outputs')),
+  };
+}
+
+function names(at: JsonReader): string[] {
+  return at.array(MOST.tensors).map((name) => name.string());
 }
 
 function parseKernelNode(at: JsonReader, size: number): KernelNode {

@@ -72,7 +72,8 @@ export const WEIGHTS_FILE = 'weights.bin';
 /** What the names of columns begin with inside the graph, where an output might have the name of a column. */
 export const COLUMN_PREFIX = 'column/';
 
-export type ProgramNode = KernelNode | ForestNode | ObliviousNode | OnnxNode;
+export type ProgramNode =
+  KernelNode | ForestNode | ObliviousNode | OnnxNode | LoopNode | BranchNode;
 
 /** One of the kernels of this library, by name. */
 export interface KernelNode {
@@ -107,6 +108,51 @@ export interface OnnxNode {
   graph?: WeightRef;
   /** How what is no plain tensor is led through ordinary ones. */
   bridge?: OnnxBridge;
+}
+
+/** Nodes inside of a node. They see only the body's own values; weights are those of the program. */
+export interface Body {
+  inputs: string[];
+  nodes: ProgramNode[];
+  outputs: string[];
+}
+
+/**
+ * A loop around nodes of which ONNX Runtime cannot run some; else as ONNX's Loop. The body takes the number of the turn (INT64),
+ * the condition, the states and what else it uses; it answers whether another turn follows (BOOL), the next states and what is
+ * collected.
+ */
+export interface LoopNode {
+  kind: 'loop';
+  /** How many turns at most (INT64), whether there is a first one (BOOL), the states, and what else the body uses. */
+  inputs: string[];
+  /** The last states; then what was collected, one element a turn along a new first dimension. */
+  outputs: string[];
+  /** How many states there are. */
+  states: number;
+  /** What is collected, should there be no turn: −1 becomes 0. */
+  scans: { dtype: DType; shape: number[] }[];
+  body: Body;
+}
+
+/** One of two bodies, of which ONNX Runtime cannot run some node. Both take what follows the condition among the inputs. */
+export interface BranchNode {
+  kind: 'branch';
+  /** The condition (BOOL), and what the bodies use. */
+  inputs: string[];
+  outputs: string[];
+  whenTrue: Body;
+  whenFalse: Body;
+}
+
+/** Whether a program has parts that only ONNX Runtime runs. */
+export function needsOnnx(nodes: readonly ProgramNode[]): boolean {
+  return nodes.some((node) => {
+    if (node.kind === 'loop') return needsOnnx(node.body.nodes);
+    if (node.kind === 'branch')
+      return needsOnnx(node.whenTrue.nodes) || needsOnnx(node.whenFalse.nodes);
+    return node.kind === 'onnx';
+  });
 }
 
 /** Trees, all packed alike. */

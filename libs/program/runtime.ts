@@ -5,7 +5,8 @@ import { dense, denseRows, sparseForms } from './kernels/sparse.js';
 import { loadDense } from './dense.js';
 import { loadForest, type LoadedForest, type WantedOutputs } from './forest.js';
 import { loadOblivious } from './oblivious.js';
-import type { OnnxBackend, OnnxSession } from './onnx-backend.js';
+import type { OnnxSession } from './onnx-backend.js';
+import { loadBranch, loadLoop } from './bodies.js';
 import { parseProgram } from './parse-program.js';
 import { ProgramError } from './program-error.js';
 import {
@@ -20,6 +21,18 @@ import {
 } from './program.js';
 import { inputName, outputName, type Signatures } from './signatures.js';
 import type { Signature, Tensor, TensorSpec } from './tensor.js';
+import {
+  closeAll,
+  fail,
+  ports,
+  Slots,
+  valuesOf,
+  type LoadContext,
+  type LoadOptions,
+  type Slot,
+  type Step,
+  type Values,
+} from './steps.js';
 import { WeightsReader } from './weights.js';
 
 /** A loaded program, ready to answer. */
@@ -38,12 +51,6 @@ export interface Runtime {
    */
   run(inputs: Tensor[], outputs: string[]): Tensor[] | Promise<Tensor[]>;
   close(): void | Promise<void>;
-}
-
-export interface LoadOptions {
-  /** The program's files by path; needed where it has ONNX parts. */
-  files?: Map<string, Uint8Array>;
-  onnx?: OnnxBackend;
 }
 
 /**
@@ -71,9 +78,8 @@ export async function loadProgram(
   const steps: Step[] = [];
   try {
     for (const [i, node] of parsed.nodes.entries()) {
-      const context = { slots, options, pointer: `/nodes/${i}` };
-      const own = node.kind === 'kernel' ? kernelWeights : reader;
-      steps.push(await loadNode(node, { ...context, reader: own }));
+      const context = { slots, options, reader, kernelReader: kernelWeights };
+      steps.push(await loadNode(node, { ...context, pointer: `/nodes/${i}` }));
     }
     for (const { name } of outputsOf(parsed)) slots.find(name, '/signature/outputs');
   } catch (error) {
@@ -85,61 +91,6 @@ export async function loadProgram(
   reader.close();
   kernelWeights.close();
   return new Graph(parsed, slots, steps, copied ? kernelWeights.copied : whole);
-}
-
-/** A value of the graph while it runs: a tensor, or a sequence of tensors (empty: an input that was left out). */
-type Slot = Value | Value[];
-
-/** All values of one run, by number; undefined: not made yet. */
-type Values = (Slot | undefined)[];
-
-/** One node, ready to run. */
-interface Step {
-  readonly inputs: number[];
-  /** −1 is an output that nothing needs. */
-  readonly outputs: number[];
-  readonly bytes: number;
-  /** `wanted[i]`: whether anybody needs output i. */
-  run(inputs: Slot[], wanted: boolean[]): Slot[] | Promise<Slot[]>;
-  close?(): Promise<void>;
-}
-
-interface LoadContext {
-  slots: Slots;
-  reader: WeightsReader;
-  options: LoadOptions;
-  pointer: string;
-}
-
-/** Numbers the values of a graph, each known before it is used and made once. */
-class Slots {
-  private readonly numbers = new Map<string, number>();
-
-  constructor(names: string[]) {
-    for (const name of names) this.add(name, '/signature/inputs');
-  }
-
-  get count(): number {
-    return this.numbers.size;
-  }
-
-  find(name: string, pointer: string): number {
-    return (
-      this.numbers.get(name) ??
-      fail(pointer, `"${name}" is neither an input nor made by an earlier node`)
-    );
-  }
-
-  add(name: string, pointer: string): number {
-    if (name === '') return -1;
-    if (this.numbers.has(name)) fail(pointer, `"${name}" is made twice`);
-    this.numbers.set(name, this.numbers.size);
-    return this.numbers.size - 1;
-  }
-}
-
-function fail(pointer: string, message: string): never {
-  throw ProgramError.program(pointer, message);
 }
 
 /** What the graph calls its inputs; see `Binding`. */
@@ -175,14 +126,11 @@ async function loadNode(node: Program['nodes'][number], context: LoadContext): P
       return loadForestNode(node, context);
     case 'onnx':
       return loadOnnx(node, context);
+    case 'loop':
+      return loadLoop(node, context, loadNode);
+    case 'branch':
+      return loadBranch(node, context, loadNode);
   }
-}
-
-function ports(inputs: string[], outputs: string[], { slots, pointer }: LoadContext) {
-  return {
-    inputs: inputs.map((name) => slots.find(name, `${pointer}/inputs`)),
-    outputs: outputs.map((name) => slots.add(name, `${pointer}/outputs`)),
-  };
 }
 
 function loadKernel(node: KernelNode, context: LoadContext): Step {
@@ -193,7 +141,7 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
       `this version has no kernel "${node.kernel}"; it may come from a newer version`,
     );
   }
-  const given = new KernelArguments(node, context.reader, context.pointer);
+  const given = new KernelArguments(node, context.kernelReader, context.pointer);
   const run = kernel(given);
   const runSparse = sparseForms.get(node.kernel)?.(given, run);
   return {
@@ -205,15 +153,6 @@ function loadKernel(node: KernelNode, context: LoadContext): Step {
       return runSparse?.(values) ?? run(values.map(dense));
     },
   };
-}
-
-/** The slots as they are, none being a sequence. */
-function valuesOf(slots: Slot[], pointer: string): Value[] {
-  return slots.every(isValue) ? slots : fail(pointer, 'a kernel takes no sequence');
-}
-
-function isValue(slot: Slot): slot is Value {
-  return !Array.isArray(slot);
 }
 
 async function loadForestNode(
@@ -317,10 +256,6 @@ function named(name: string, slot: Slot): Tensor[] {
 
 function isItemOf(item: string, sequence: string): boolean {
   return item.startsWith(`${sequence}.`) && /^\d+$/.test(item.slice(sequence.length + 1));
-}
-
-async function closeAll(steps: Step[]): Promise<void> {
-  for (const step of steps) await step.close?.();
 }
 
 /** Which steps to run for a set of outputs, and which outputs of each. */

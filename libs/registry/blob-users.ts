@@ -38,7 +38,7 @@ export class BlobUsers {
     return rows.map((row) => row.id);
   }
 
-  /** At most a hundred users of each blob, by name and number; a blob that nothing needs has none. */
+  /** At most a hundred users of each blob, by name and number, those of blobs that it is a part of included. */
   async usersOf(
     { workspace }: RequestContext,
     digests: string[],
@@ -50,13 +50,15 @@ export class BlobUsers {
          SELECT r.digest, m.name AS model, v.version,
            CASE r.kind WHEN 'version' THEN 'file' ELSE r.kind END AS kind,
            CASE WHEN r.kind = 'version' THEN f.path
-             WHEN v.program_digest = r.digest THEN 'program.json' ELSE 'weights.bin' END AS path,
+             WHEN v.program_digest = r.whole THEN 'program.json' ELSE 'weights.bin' END AS path,
            row_number() OVER (PARTITION BY r.digest ORDER BY m.name, v.version, f.path) AS place
-         FROM blob_reference r
+         FROM (SELECT digest, digest AS whole, kind, owner FROM blob_reference WHERE kind <> 'part'
+               UNION SELECT part.digest, r.digest, r.kind, r.owner FROM blob_reference part
+               JOIN blob_reference r ON r.digest = part.owner AND r.kind <> 'part' WHERE part.kind = 'part') r
          JOIN model_version v ON v.id = CASE WHEN r.kind IN ('version', 'program') THEN r.owner::uuid END
          JOIN registered_model m ON m.id = v.model_id
          LEFT JOIN manifest_file f
-           ON r.kind = 'version' AND f.manifest_digest = v.manifest_digest AND f.digest = r.digest
+           ON r.kind = 'version' AND f.manifest_digest = v.manifest_digest AND f.digest = r.whole
          WHERE r.digest = ANY($1) AND m.workspace = $2) found
        WHERE place <= ${MAX_USERS} ORDER BY digest, place`,
       [digests, workspace],

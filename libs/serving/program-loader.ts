@@ -135,12 +135,17 @@ export class ProgramLoader implements VersionLoader {
     digest: string,
     { held, admit, signal }: LoadInProgress,
   ): Promise<LoadedProgram> {
-    const hasOnnx = program.nodes.some((node) => node.kind === 'onnx');
+    // What others wrote may never end (an ONNX graph, a loop), or unpack to more than there is memory (a picture).
+    const foreign = program.nodes.some(
+      (node) =>
+        ['onnx', 'loop', 'branch'].includes(node.kind) ||
+        (node.kind === 'kernel' && node.kernel === 'decode-picture'),
+    );
     const fileBytes = program.files.reduce((sum, file) => sum + file.size, 0);
     const bytesHint = Math.ceil(2 * program.weights.size + ONNX_FACTOR * fileBytes);
     admit(bytesHint);
     const large = program.weights.size > MAX_WEIGHTS_HERE;
-    if (hasOnnx || large || target.quarantine !== null)
+    if (foreign || large || target.quarantine !== null)
       return this.#contain(program, bytesHint, digest, held, signal);
     const weights = program.weights.size
       ? await this.#bytes(program.weights, held)

@@ -265,17 +265,64 @@ it(
   proofTimeout,
 );
 
+it(
+  'connections killed, one or all, many times a second, under load',
+  async () => {
+    const seconds = amount(6, 300);
+    const { registry, serving, server, workers } = product.processes;
+    const predicted = traffic.answers.length;
+    const admin = new pg.Client(postgres.url());
+    admin.on('error', () => {});
+    await admin.connect();
+    let killed = 0;
+    for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
+      await sleep(seeded.int(0, 25));
+      // Of all at once nothing gets done.
+      killed += await terminate(admin, seeded.int(0, 2) === 0 ? 1 : 1000);
+    }
+    await admin.end();
+    const resume = await work.rest();
+    const violations = [...(await audit.look({ all: true })), ...found(client)];
+    resume();
+    const now = product.processes;
+    if (now.registry !== registry) violations.push(...product.errors);
+    report('connections of PostgreSQL killed, again and again', {
+      seconds,
+      'connections killed': killed,
+      predictions: traffic.answers.length - predicted,
+      'predictions failed': traffic.failed.length,
+      'acknowledged versions': work.journal.acknowledgedVersions().length,
+      violations: violations.length,
+      seed: seeded.seed,
+    });
+    expect({ seed: seeded.seed, violations }).toEqual({ seed: seeded.seed, violations: [] });
+    expect([now.server, now.registry, now.serving, now.workers]).toEqual([
+      server,
+      registry,
+      serving,
+      workers,
+    ]);
+  },
+  proofTimeout,
+);
+
+/** Ends connections of the product, at most so many. @returns how many */
+async function terminate(admin: pg.Client, most: number): Promise<number> {
+  const { rowCount } = await admin.query(
+    `SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
+       WHERE application_name LIKE 'slipway%' AND backend_type = 'client backend' ORDER BY random() LIMIT $1) chosen`,
+    [most],
+  );
+  return rowCount ?? 0;
+}
+
 /** Ends a connection of the product, whichever. @returns how many */
 async function terminateOne(): Promise<number> {
   const admin = new pg.Client(postgres.url());
   admin.on('error', () => {});
   try {
     await admin.connect();
-    const { rowCount } = await admin.query(
-      `SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
-         WHERE application_name LIKE 'slipway%' AND backend_type = 'client backend' ORDER BY random() LIMIT 1) one`,
-    );
-    return rowCount ?? 0;
+    return await terminate(admin, 1);
   } finally {
     await admin.end();
   }

@@ -93,6 +93,8 @@ async function ask({ format, files }: NetworkQuestion): Promise<NetworkAnswer> {
   const asked = (child ??= fork(resolve('dist/test/support/network-child.js'), [], {
     serialization: 'advanced',
     execArgv: ['--max-old-space-size=1024'],
+    // HDF5 says at length what is wrong with a file.
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   }));
   return new Promise((done) => {
     const end = (answer: NetworkAnswer) => {

@@ -6,6 +6,7 @@ import {
   artifactsEntities,
   type ArtifactStore,
   BlobService,
+  BlobSharing,
   BlobVerifier,
   GarbageCollector,
   openArtifactStore,
@@ -23,6 +24,7 @@ export interface Replica {
   blobs: BlobService;
   verifier: BlobVerifier;
   garbage: GarbageCollector;
+  sharing: BlobSharing;
 }
 
 /** Environment variables of a database and a store that no other suite uses, and what removes them. */
@@ -47,12 +49,14 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
   const dataSource = await new DataSource(options).initialize();
   const store = openArtifactStore(config);
   const uploads = new UploadService(dataSource, store);
+  const logger = createLogger(config, 'test');
   return {
     dataSource,
     store,
     uploads,
     blobs: new BlobService(dataSource, store, uploads),
     verifier: new BlobVerifier(dataSource, store),
-    garbage: new GarbageCollector(dataSource, store, createLogger(config, 'test')),
+    garbage: new GarbageCollector(dataSource, store, logger),
+    sharing: new BlobSharing(dataSource, store, uploads, config, logger),
   };
 }

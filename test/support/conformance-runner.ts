@@ -15,6 +15,8 @@ export interface ConformanceCase {
   tolerance: number;
   /** Has ONNX parts. */
   onnx: boolean;
+  /** Which of the model's signatures; absent: the default one. */
+  signature?: string;
 }
 
 /** A tensor as JSON: numbers as base64 of their bytes, little-endian; NaN is always the same bits. */
@@ -44,7 +46,7 @@ export interface ConformanceAnswer {
 /** Loads the program of a case, runs it, and compares its outputs with those that are expected. */
 export async function runCase(
   host: ConformanceHost,
-  { folder, tolerance }: ConformanceCase,
+  { folder, tolerance, signature }: ConformanceCase,
 ): Promise<ConformanceAnswer> {
   const { library, read, onnx } = host;
   const json = async (name: string): Promise<unknown> =>
@@ -55,9 +57,12 @@ export async function runCase(
   const weights = await read(`${folder}/weights.bin`);
   const runtime = await library.loadProgram(program, weights, { files, ...(onnx && { onnx }) });
   const inputs = ((await json('inputs.json')) as PlainTensor[]).map((t) => fromPlain(library, t));
+  const names = library
+    .chooseSignature(runtime, signature)
+    .signature.outputs.map(({ name }) => name);
   const outputs = await runtime.run(
-    library.bindInputs(runtime, inputs, { maxRows: Infinity }),
-    runtime.signature.outputs.map(({ name }) => name),
+    library.bindInputs(runtime, inputs, { maxRows: Infinity, signature }),
+    library.bindOutputs(runtime, names, signature),
   );
   await runtime.close();
   const wanted = ((await json('expected.json')) as PlainTensor[]).map((t) => fromPlain(library, t));

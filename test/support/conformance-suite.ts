@@ -2,11 +2,19 @@ import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { importers, type UploadedFile } from '#formats';
-import { elementCount, newData, type Program, type Signature, type Tensor } from '#program';
+import {
+  elementCount,
+  newData,
+  type Program,
+  type Signature,
+  type Tensor,
+  type TensorSpec,
+} from '#program';
 import { compiledOnnx } from './compiled-onnx.js';
 import { toPlain, type ConformanceCase } from './conformance-runner.js';
 import { onnxFixtures } from './onnx-fixtures.js';
 import { expectedOf, requestOf, sklearnFixtures, sklearnFolders } from './sklearn-fixtures.js';
+import { compileNetwork, inTypesOf, networkFixtures, tensorOf } from './network-cases.js';
 import { folderOf, tensorsOf, treeFixtures, uploadOf, type Expected } from './tree-fixtures.js';
 
 const ENDINGS = ['.json', '.ubj', '.txt', '.model', '.raw', '.treelite', '.cbm'];
@@ -71,6 +79,44 @@ export async function makeOnnxSuite(root: string): Promise<ConformanceCase[]> {
     }
   }
   return cases;
+}
+
+/** The first requests of the networks that are served; `left` are those that are not. */
+export async function makeNetworkSuite(
+  root: string,
+): Promise<{ cases: ConformanceCase[]; left: string[] }> {
+  const cases: ConformanceCase[] = [];
+  const left: string[] = [];
+  for (const fixture of ['saved-model', 'keras', 'tfjs'].flatMap(networkFixtures)) {
+    const { name, expected: recorded } = fixture;
+    const { program, weights } = await compileNetwork(fixture.folder);
+    const first = recorded.cases?.find(({ outputs }) => outputs);
+    if (!program || !weights || !first) {
+      left.push(name);
+      continue;
+    }
+    const folder = `network-${cases.length}`;
+    const { inputs, outputs = {}, tolerance } = first;
+    const signature = program.signatures && first.signature;
+    const tensors = (written: typeof inputs, specs: TensorSpec[]) =>
+      inTypesOf(
+        Object.entries(written).map((entry) => tensorOf(fixture.folder, ...entry)),
+        specs,
+      );
+    const named = signature === undefined ? undefined : program.signatures?.named[signature];
+    const ports = named ?? program.signature;
+    const wanted = tensors(outputs, ports.outputs);
+    await write(join(root, folder), program, weights, tensors(inputs, ports.inputs), wanted);
+    cases.push({
+      name,
+      folder,
+      // Numbers are compared with the largest.
+      tolerance: Math.max(1e-5, (tolerance?.rtol ?? 0) + (tolerance?.atol ?? 0)),
+      onnx: true,
+      ...(signature !== undefined && { signature }),
+    });
+  }
+  return { cases, left };
 }
 
 async function write(

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { compile, type CompileResult } from '#formats';
 import { compareTensors, type DType, type Program, type Tensor } from '#program';
+import { dataOf } from '../../libs/formats/tensor-graph/known.js';
 import type { ProgramRunner } from './program-runner.js';
 
 /** A model of a network with its library's own answers; see the READMEs of the shared fixtures. */
@@ -137,6 +138,18 @@ async function runCase(
   if (!equal) return `${greatest?.output} ${greatest?.message}`;
   result.greatest = Math.max(result.greatest, greatest?.relative ?? 0);
   return undefined;
+}
+
+/** Recorded tensors in the dtypes of those of the same names: TF.js says int32 of all integers. */
+export function inTypesOf(
+  tensors: Tensor[],
+  others: readonly { name: string; dtype: DType }[],
+): Tensor[] {
+  return tensors.map((tensor) => {
+    const dtype = others.find(({ name }) => name === tensor.name)?.dtype ?? tensor.dtype;
+    if (dtype === tensor.dtype || Array.isArray(tensor.data)) return tensor;
+    return { ...tensor, dtype, data: dataOf(dtype, tensor.data) };
+  });
 }
 
 const DTYPES: Record<string, DType> = {

@@ -170,7 +170,7 @@ function signaturesText({
   refused = {},
   tensorflow,
 }: Signatures): string {
-  const names = [...Object.keys(named), ...Object.keys(refused)];
+  const names = [...Object.keys(named), ...Object.keys(refused)].toSorted();
   return names
     .map((name) => {
       const shown = tensorflow?.signatures[name];

@@ -84,6 +84,8 @@ function neededNodes({ signature, nodes }: Program): Set<ProgramNode> {
 
 function checkNode(node: ProgramNode, at: number): void {
   if (node.kind === 'onnx') throw unsupported(`node ${at} is an ONNX graph of its own`);
+  if (node.kind === 'loop' || node.kind === 'branch')
+    throw unsupported(`node ${at} is a ${node.kind} around kernels`);
   if (node.kind === 'kernel' && !WRITERS.has(node.kernel))
     throw unsupported(`node ${at}, the kernel "${node.kernel}", has no form in ONNX`);
 }
@@ -111,7 +113,7 @@ function checkInputs({ inputs, outputs }: Signature): void {
 
 function writeNode(node: ProgramNode, at: number, writing: Writing): void {
   if (node.kind === 'kernel') return writeKernel(node, at, writing);
-  if (node.kind === 'onnx') return;
+  if (node.kind === 'onnx' || node.kind === 'loop' || node.kind === 'branch') return;
   const { graph, values, reader } = writing;
   const pointer = `/nodes/${at}`;
   const [rows] = inputTables(node.inputs, values);

@@ -5,9 +5,9 @@ import type { TfNode, TfTensor } from '../tensorflow/tf-graph.js';
 import type { TfVariable } from '../tensorflow/variable.js';
 import type { GraphValue } from '../tensor-graph/tensor-graph.js';
 import type { MetaGraph } from './meta-graph.js';
-import { readStored, traceRestore } from './restored-variables.js';
+import { readStored, traceRestore, type StoredTensor } from './restored-variables.js';
 import { readTables } from './initialised-tables.js';
-import { TensorBundle } from './tensor-bundle.js';
+import type { TensorBundle } from './tensor-bundle.js';
 
 /** What the operations that make variables and tables stand for. */
 export interface FrozenResources {
@@ -20,19 +20,27 @@ const TABLES =
     ' ',
   );
 
-/** Reads the variables and tables that the nodes in `needed` make. `files` are those of the SavedModel, by their paths in it. */
+/** Where the contents of variables and tables are. */
+export interface ResourceSources {
+  /** Files of the SavedModel, by their paths in it. */
+  files: ReadonlyMap<string, UploadedFile>;
+  bundle: TensorBundle | undefined;
+  /** Variables beside those that the model restores itself. */
+  variables: ReadonlyMap<TfNode, StoredTensor>;
+}
+
+/** Reads the variables and tables that the nodes in `needed` make. */
 export async function freezeResources(
   meta: MetaGraph,
-  files: ReadonlyMap<string, UploadedFile>,
+  { files, bundle, variables }: ResourceSources,
   needed: ReadonlySet<TfNode>,
 ): Promise<FrozenResources> {
-  const bundle = await TensorBundle.open(files, 'variables/variables');
   const restored = traceRestore(meta);
-  const variables = new Map<TfNode, TfTensor>();
-  for (const [node, stored] of restored.variables)
-    if (needed.has(node)) variables.set(node, await readStored(bundle, stored));
+  const tensors = new Map<TfNode, TfTensor>();
+  for (const [node, stored] of [...restored.variables, ...variables])
+    if (needed.has(node)) tensors.set(node, await readStored(bundle, stored));
   const tables = await readTables(meta, { files, restored, bundle, needed });
-  return { rules: rulesOf(variables, tables) };
+  return { rules: rulesOf(tensors, tables) };
 }
 
 function rulesOf(
@@ -51,7 +59,13 @@ function rulesOf(
   };
   const variable: OpRule = (op): TfValue[] => {
     if (op.node.op !== 'VarHandleOp') return [valueOf(op)];
-    const made: TfVariable = { resource: 'variable', name: op.node.name, value: valueOf(op) };
+    const made: TfVariable = {
+      resource: 'variable',
+      name: op.node.name,
+      get value() {
+        return valueOf(op);
+      },
+    };
     return [made];
   };
   const table: OpRule = (op) => {

@@ -36,7 +36,7 @@ export async function readTables(
   const tables = new Map<TfNode, TfTable | string>();
   const fill = async (node: TfNode, contents: () => Promise<Contents>) => {
     try {
-      tables.set(node, tableOf(node, await contents()));
+      tables.set(node, filledTable(node, await contents()));
     } catch (error) {
       if (!(error instanceof UnsupportedModel)) throw error;
       tables.set(node, error.message);
@@ -44,13 +44,14 @@ export async function readTables(
   };
   for (const node of needed) if (isMutable(node)) await fill(node, async () => emptyContents(node));
   const traced = new TracedGraph(meta.graph);
-  for (const name of initialisers(meta))
-    for (const visited of traced.runsBefore(name)) {
-      const node = initialises(visited.node.op) && traced.source(visited, 0)?.node;
-      if (!node || !needed.has(node)) continue;
-      if (typeof tables.get(node) === 'object' && !isMutable(node)) continue;
-      await fill(node, () => contentsOf(traced, visited, node, { meta, files }));
-    }
+  const run = initialisers(meta).flatMap((name) => [...traced.runsBefore(name)]);
+  const assets = assetVariables(traced, run, meta);
+  for (const visited of run) {
+    const node = initialises(visited.node.op) && traced.source(visited, 0)?.node;
+    if (!node || !needed.has(node)) continue;
+    if (typeof tables.get(node) === 'object' && !isMutable(node)) continue;
+    await fill(node, () => contentsOf(traced, visited, node, { assets, files }));
+  }
   // What a checkpoint holds was in the table after it was initialised.
   for (const [node, { keys, values }] of restored.tables)
     if (needed.has(node))
@@ -87,7 +88,7 @@ async function contentsOf(
   traced: TracedGraph,
   visited: Visited,
   node: TfNode,
-  { meta, files }: { meta: MetaGraph; files: ReadonlyMap<string, UploadedFile> },
+  { assets, files }: { assets: Assets; files: ReadonlyMap<string, UploadedFile> },
 ): Promise<Contents> {
   const { op, attributes } = visited.node;
   if (op.startsWith('LookupTableInsert'))
@@ -102,7 +103,8 @@ async function contentsOf(
     return { keys, values };
   }
   const path = traced.source(visited, 1);
-  const asset = path && meta.assets.get(path.node.name);
+  const variable = path?.node.op === 'ReadVariableOp' && traced.source(path, 0)?.node;
+  const asset = path && assets.get(variable || path.node);
   if (asset === undefined)
     throw new UnsupportedModel('it is filled from a file that is no asset of the model.');
   const file = assetFile(asset, files);
@@ -114,6 +116,24 @@ async function contentsOf(
     offset: integer(attributes, 'offset', 0),
   });
   return { keys, values };
+}
+
+/** The names of assets, by the nodes that hold their paths and the variables that are given them. */
+type Assets = ReadonlyMap<TfNode | undefined, string>;
+
+function assetVariables(traced: TracedGraph, run: Visited[], { graph, assets }: MetaGraph): Assets {
+  const found = new Map<TfNode | undefined, string>();
+  for (const [name, file] of assets) {
+    const node = graph.nodes.get(name);
+    if (node) found.set(node, file);
+  }
+  for (const visited of run)
+    if (visited.node.op === 'AssignVariableOp') {
+      const asset = found.get(traced.source(visited, 1)?.node);
+      const variable = traced.source(visited, 0)?.node;
+      if (asset !== undefined && variable) found.set(variable, asset);
+    }
+  return found;
 }
 
 /** A file under `assets/`. Throws DamagedModel for names that lead anywhere else. */
@@ -165,7 +185,8 @@ function emptyContents(node: TfNode): Contents {
   };
 }
 
-function tableOf(node: TfNode, { keys, values }: Contents): TfTable {
+/** The table that a node makes, with contents. Throws UnsupportedModel and DamagedModel where these are none for it. */
+export function filledTable(node: TfNode, { keys, values }: Contents): TfTable {
   const keyDtype = tableType(node, 'key_dtype');
   const valueDtype = tableType(node, 'value_dtype');
   if (keys.dtype !== keyDtype || values.dtype !== valueDtype)

@@ -1,52 +1,44 @@
-import { hasLastingEffect } from '../tensorflow/ops/refusals.js';
-import type { TfAttribute, TfFunction, TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import { UnsupportedModel } from '../importer.js';
+import { hasLastingEffect, touchesOutside } from '../tensorflow/ops/refusals.js';
+import type { TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import { TracedGraph, type Traceable, type Visited } from './traced-graph.js';
 
-/**
- * A node with an effect that outlasts the request, among those that run for these outputs: TensorFlow runs it also where no output
- * needs what it answers. `given` are the nodes that the request stands for.
- */
-export function lastingEffect(
-  {
-    nodes,
-    functions,
-  }: { nodes: ReadonlyMap<string, TfNode>; functions: ReadonlyMap<string, TfFunction> },
-  outputs: TfRef[],
-  given: ReadonlyMap<string, unknown>,
-): TfNode | undefined {
-  const seen = new Set<TfFunction>();
-  const open: { nodes: ReadonlyMap<string, TfNode>; stack: string[] }[] = [
-    { nodes, stack: outputs.map(({ node }) => node) },
-  ];
-  for (let scope = open.pop(); scope; scope = open.pop()) {
-    const visited = new Set<string>(scope.nodes === nodes ? given.keys() : []);
-    const { stack } = scope;
-    for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
-      const node = scope.nodes.get(name);
-      if (!node || visited.has(name)) continue;
-      visited.add(name);
-      if (hasLastingEffect(node.op)) return node;
-      stack.push(...node.inputs.map((ref) => ref.node), ...(node.controls ?? []));
-      for (const called of calledFunctions(node, functions)) {
-        if (seen.has(called)) continue;
-        seen.add(called);
-        const runs = [...called.outputs.map((ref) => ref.node), ...(called.controls ?? [])];
-        open.push({ nodes: called.nodes, stack: runs });
-      }
-    }
-  }
-  return undefined;
+/** What a signature answers, and the nodes that the request stands for. */
+export interface Asked {
+  outputs: TfRef[];
+  given: ReadonlyMap<string, unknown>;
 }
 
-function calledFunctions(
-  { attributes }: TfNode,
-  functions: ReadonlyMap<string, TfFunction>,
-): TfFunction[] {
-  const names = (attribute: TfAttribute): string[] => {
-    if (attribute.kind === 'function') return [attribute.value];
-    return attribute.kind === 'list' ? attribute.value.flatMap(names) : [];
-  };
-  return [...attributes.values()]
-    .flatMap(names)
-    .map((name) => functions.get(name))
-    .filter((found) => found !== undefined);
+/** The nodes outside of functions that an answer depends on: variables and tables among them. */
+export function dependencies(graph: Traceable, { outputs, given }: Asked): Set<TfNode> {
+  const found = new Set<TfNode>();
+  for (const { scope, node } of new TracedGraph(graph).needed(outputs, { controls: false, given }))
+    if (scope.depth === 0) found.add(node);
+  return found;
+}
+
+/**
+ * Refuses what outlasts the request, among all that TensorFlow runs for these outputs, whether they need it or not. Changes of a
+ * variable or table that no answer of the model depends on (`read` are those that some do) are none: generators of random numbers
+ * of Keras 3 count what they never drew.
+ */
+export function refuseEffects(
+  graph: Traceable,
+  { outputs, given }: Asked,
+  read: ReadonlySet<TfNode>,
+): void {
+  const traced = new TracedGraph(graph);
+  for (const visited of traced.needed(outputs, { controls: true, given })) {
+    const { op, name } = visited.node;
+    if (!hasLastingEffect(op) || isUnseen(traced, visited, read)) continue;
+    throw new UnsupportedModel(
+      `The operation ${op} (node ${JSON.stringify(name.slice(0, 200))}) is not supported: a served model keeps no state and touches nothing outside of it.`,
+    );
+  }
+}
+
+function isUnseen(traced: TracedGraph, visited: Visited, read: ReadonlySet<TfNode>): boolean {
+  if (touchesOutside(visited.node.op)) return false;
+  const changed = traced.source(visited, 0);
+  return changed !== undefined && changed.scope.depth === 0 && !read.has(changed.node);
 }

@@ -4,11 +4,43 @@ import type { GraphSignature } from '../tensor-graph/write-graph.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { Lowering, type LoweringFacts } from '../tensorflow/lowering.js';
 import { isTensor, type TfValue } from '../tensorflow/op-rule.js';
-import type { TfGraph, TfNode, TfRef } from '../tensorflow/tf-graph.js';
+import type { TfNode, TfRef, TfType } from '../tensorflow/tf-graph.js';
 import { isTensorType } from '../tensorflow/tf-types.js';
 import { plainRef } from './graph-def.js';
-import { lastingEffect } from './lasting-effects.js';
+import type { Asked } from './lasting-effects.js';
 import type { SignatureDef, TensorInfo } from './meta-graph.js';
+import type { Traceable } from './traced-graph.js';
+
+/** A signature with its inputs in the graph. */
+export interface AskedSignature extends Asked {
+  given: ReadonlyMap<string, TfValue>;
+  graph: Traceable;
+  inputs: { spec: TensorSpec; value: GraphValue }[];
+  /** What the signature says of its outputs. */
+  named: { name: string; info: TensorInfo }[];
+}
+
+/** Puts the inputs of a signature into the graph. Throws UnsupportedModel and DamagedModel. */
+export function askSignature(
+  graph: TensorGraph,
+  { nodes, functions }: Traceable,
+  signature: SignatureDef,
+): AskedSignature {
+  if (signature.outputs.size === 0) throw new UnsupportedModel('It has no outputs.');
+  const inputs = byName(signature.inputs).map(([name, info]) => {
+    const spec = specOf(name, info);
+    return { spec, value: graph.input(spec), ref: refOf(name, info) };
+  });
+  const outputs = byName(signature.outputs);
+  const fed = feed(nodes, inputs);
+  return {
+    graph: { nodes: fed.nodes, functions },
+    given: fed.given,
+    inputs: inputs.map(({ spec, value }) => ({ spec, value })),
+    outputs: outputs.map(([name, info]) => fed.redirected(refOf(name, info))),
+    named: outputs.map(([name, info]) => ({ name, info })),
+  };
+}
 
 /**
  * Lowers a signature into `graph`. Throws UnsupportedModel that names the operation and the node where something in it is not
@@ -16,31 +48,15 @@ import type { SignatureDef, TensorInfo } from './meta-graph.js';
  */
 export function lowerSignature(
   graph: TensorGraph,
-  { nodes, functions }: TfGraph,
-  signature: SignatureDef,
+  asked: AskedSignature,
   rules: LoweringFacts['rules'],
 ): GraphSignature {
-  if (signature.outputs.size === 0) throw new UnsupportedModel('It has no outputs.');
-  const inputs = byName(signature.inputs).map(([name, info]) => {
-    const spec = specOf(name, info);
-    return { spec, value: graph.input(spec), ref: refOf(name, info) };
-  });
-  const wanted = byName(signature.outputs).map(([name, info]) => ({
-    spec: specOf(name, info),
-    ref: refOf(name, info),
-  }));
-  const fed = feed(nodes, inputs);
-  const refs = wanted.map(({ ref }) => fed.redirected(ref));
-  const effect = lastingEffect({ nodes: fed.nodes, functions }, refs, fed.given);
-  if (effect)
-    throw new UnsupportedModel(
-      `The operation ${effect.op} (node ${JSON.stringify(effect.name)}) is not supported: a served model keeps no state and touches nothing outside of it.`,
-    );
+  const { nodes, functions } = asked.graph;
   const lowering = new Lowering({ functions, rules });
-  const values = lowering.lower(graph, { nodes: fed.nodes, given: fed.given, wanted: refs });
+  const values = lowering.lower(graph, { nodes, given: asked.given, wanted: asked.outputs });
   return {
-    inputs: inputs.map(({ spec, value }) => ({ spec, value })),
-    outputs: wanted.map(({ spec }, i) => ({ spec, value: output(spec, values[i]) })),
+    inputs: asked.inputs,
+    outputs: asked.named.map(({ name, info }, i) => output(name, info, values[i])),
   };
 }
 
@@ -48,10 +64,13 @@ function byName<T>(entries: ReadonlyMap<string, T>): [string, T][] {
   return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function specOf(name: string, { dtype, shape }: TensorInfo): TensorSpec {
+function specOf(
+  name: string,
+  { dtype, shape }: { dtype: TfType; shape?: readonly number[] | undefined },
+): TensorSpec {
   if (!isTensorType(dtype))
     throw new UnsupportedModel(`${JSON.stringify(name)} is of the type ${dtype}.`);
-  return { name, dtype, shape: shape ?? [], ...(!shape && { anyShape: true as const }) };
+  return { name, dtype, shape: [...(shape ?? [])], ...(!shape && { anyShape: true as const }) };
 }
 
 function refOf(name: string, info: TensorInfo): TfRef {
@@ -62,16 +81,22 @@ function refOf(name: string, info: TensorInfo): TfRef {
   return plainRef(info.name);
 }
 
-function output(spec: TensorSpec, value: TfValue | undefined): GraphValue {
+/** An output; where its signature does not say of what type it is, it is of that which it has. */
+function output(
+  name: string,
+  info: TensorInfo,
+  value: TfValue | undefined,
+): { spec: TensorSpec; value: GraphValue } {
   if (!value || !isTensor(value))
     throw new UnsupportedModel(
-      `The output ${JSON.stringify(spec.name)} is a ${value?.resource ?? 'value'} and no tensor.`,
+      `The output ${JSON.stringify(name)} is a ${value?.resource ?? 'value'} and no tensor.`,
     );
+  const spec = specOf(name, info.dtype === 'DT_INVALID' ? { ...info, ...value } : info);
   if (value.dtype !== spec.dtype)
     throw new DamagedModel(
       `The output ${JSON.stringify(spec.name)} is said to be ${spec.dtype} and is ${value.dtype}.`,
     );
-  return value;
+  return { spec, value };
 }
 
 interface Feed {

@@ -6,9 +6,9 @@ import {
   type TensorSpec,
 } from '#program';
 import { ONNX_TYPES, type OnnxAttribute } from '../onnx-file/onnx-messages.js';
-import { UnsupportedModel } from '../importer.js';
 import { fold, knownSizes } from './fold.js';
 import { inferOutputs } from './infer.js';
+import { moveTexts } from './text-moves.js';
 import { commonShape, dataOf, type Known, type Shape } from './known.js';
 
 /** A value of a graph. Those that are constant have no node that makes them. */
@@ -70,7 +70,8 @@ export interface OpOptions {
  * operators become graphs for ONNX Runtime, and kernels stand between them.
  *
  * The body of a loop or a branch is a graph of its own ({@link loop}, {@link branch}) that may use all values around it. What
- * does not depend on the turn of a loop is put outside of it, and so is every kernel, since ONNX Runtime runs none.
+ * does not depend on the turn of a loop is put outside of it. Loops and branches with kernels inside, or that carry strings, become
+ * nodes of the Program; all others are run by ONNX Runtime as a whole.
  */
 export class TensorGraph {
   readonly nodes: GraphNode[] = [];
@@ -127,14 +128,16 @@ export class TensorGraph {
     }));
     if (known.length > 0 && known.every(({ constant }) => constant))
       return known.map((output) => ({ scope: this.root, ...output }));
+    const moved = domain === '' ? moveTexts(this, given, known) : undefined;
+    if (moved) return moved;
     const captured = Object.values(bodies).flatMap((body) => capturedValues(body));
-    const scope = this.placeOf([...inputs, ...captured], false);
+    const scope = this.placeOf([...inputs, ...captured]);
     const made = known.map(({ dtype, shape, sizes }) => ({ dtype, shape, sizes, scope }));
     scope.nodes.push({ kind: 'onnx', ...given, outputs: made, bodies });
     return made;
   }
 
-  /** A kernel of the Program. Throws UnsupportedModel inside of a loop or branch that it depends on. */
+  /** A kernel of the Program. */
   kernel(
     kernel: string,
     inputs: GraphValue[],
@@ -142,11 +145,7 @@ export class TensorGraph {
     given: { attributes?: Record<string, Attribute>; weights?: Record<string, Weight> } = {},
   ): GraphValue[] {
     const { attributes = {}, weights = {} } = given;
-    const scope = this.placeOf(inputs, true);
-    if (scope.outer)
-      throw new UnsupportedModel(
-        `${kernel} is not supported inside of a loop or a branch, where ONNX Runtime cannot run it.`,
-      );
+    const scope = this.placeOf(inputs);
     const made = outputs.map((output) => ({ ...output, scope }));
     scope.nodes.push({ kind: 'kernel', kernel, inputs, outputs: made, attributes, weights });
     return made;
@@ -244,14 +243,14 @@ export class TensorGraph {
   }
 
   /** The outermost graph in which a node may stand that uses these values; a branch keeps what nothing forces out of it. */
-  private placeOf(values: (GraphValue | undefined)[], leavesBranches: boolean): TensorGraph {
+  private placeOf(values: (GraphValue | undefined)[]): TensorGraph {
     const used = new Set(values.flatMap((value) => (value && !value.constant ? value.scope : [])));
-    return this.outermost(used, leavesBranches);
+    return this.outermost(used);
   }
 
-  private outermost(used: ReadonlySet<TensorGraph>, leavesBranches: boolean): TensorGraph {
-    const stays = used.has(this) || (this.kind === 'branch' && !leavesBranches);
-    return stays || !this.outer ? this : this.outer.outermost(used, leavesBranches);
+  private outermost(used: ReadonlySet<TensorGraph>): TensorGraph {
+    const stays = used.has(this) || this.kind === 'branch';
+    return stays || !this.outer ? this : this.outer.outermost(used);
   }
 }
 

@@ -42,7 +42,7 @@ export class Makers {
   of(value: GraphValue): MadeBy | undefined {
     const made = this.found.get(value);
     if (made?.node.kind !== 'onnx' || made.node.domain !== '') return undefined;
-    const { operator, inputs, attributes } = made.node;
+    const { operator, inputs, attributes, outputs } = made.node;
     if (operator === 'Identity') return inputs[0] && this.of(inputs[0]);
     const integer = (name: string, absent: number) => {
       const given = attributes[name];
@@ -56,8 +56,10 @@ export class Makers {
       operator,
       inputs: inputs.map((input) => this.same(input)),
       output: made.output,
+      outputs: outputs.length,
       integer,
       list,
+      hasFloat: (name) => attributes[name] !== undefined,
     };
   }
 
@@ -74,9 +76,12 @@ export class Makers {
 export interface MadeBy {
   operator: string;
   inputs: (GraphValue | undefined)[];
+  /** Which of its outputs, and how many it has. */
   output: number;
+  outputs: number;
   integer(name: string, absent: number): number;
   list(name: string): number[] | undefined;
+  hasFloat(name: string): boolean;
 }
 
 /** Whether a value is the same in each turn. */

@@ -1,6 +1,7 @@
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import type { TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { TfOp, type OpRule, type TfValue } from './op-rule.js';
+import { structuredControl } from './structured-control.js';
 import type { TfFunction, TfNode, TfRef } from './tf-graph.js';
 
 /** Functions that call each other deeper than this are hostile. */
@@ -20,13 +21,19 @@ export interface LoweringFacts {
  */
 export class Lowering {
   private calls = 0;
+  /** Functions that bodies of loops and branches of TensorFlow 1 became. */
+  private readonly made = new Map<string, TfFunction>();
+  private readonly structured = new WeakMap<
+    ReadonlyMap<string, TfNode>,
+    ReadonlyMap<string, TfNode>
+  >();
   private nodes = 0;
 
   constructor(private readonly facts: LoweringFacts) {}
 
   /** A function by name. Throws DamagedModel where the model has none. */
   function(name: string): TfFunction {
-    const found = this.facts.functions.get(name);
+    const found = this.made.get(name) ?? this.facts.functions.get(name);
     if (!found)
       throw new DamagedModel(
         `The model calls the function ${JSON.stringify(name)}, which it does not have.`,
@@ -78,7 +85,7 @@ export class Lowering {
   ): TfValue[] {
     const made = new Map<string, TfValue[]>();
     for (const [name, value] of given) made.set(name, [value]);
-    const order = [...inOrder(nodes, made, wanted)];
+    const order = [...inOrder(this.structuredNodes(nodes), made, wanted)];
     const used = new Map<string, Set<number>>();
     for (const { node, output } of [...wanted, ...order.flatMap(({ inputs }) => inputs)]) {
       const outputs = used.get(node) ?? new Set();
@@ -100,6 +107,16 @@ export class Lowering {
       );
     }
     return wanted.map((ref) => valueOf(made, ref));
+  }
+
+  private structuredNodes(nodes: ReadonlyMap<string, TfNode>): ReadonlyMap<string, TfNode> {
+    const known = this.structured.get(nodes);
+    if (known) return known;
+    // No function of a model has such a name: theirs are identifiers.
+    const prefix = `${this.made.size} `;
+    const made = structuredControl(nodes, prefix, (body) => this.made.set(body.name, body));
+    this.structured.set(nodes, made);
+    return made;
   }
 
   private lowerNode(

@@ -5,6 +5,7 @@ import { isTensor, type TfOp, type TfResource, type TfValue } from './op-rule.js
 export interface TfVariable extends TfResource {
   readonly resource: 'variable';
   readonly name: string;
+  /** May throw UnsupportedModel: not every variable that is passed on has one. */
   readonly value: GraphValue;
 }
 

@@ -1,14 +1,14 @@
-import type { TensorSpec } from '#program';
 import type { Part } from '../document.js';
-import { DamagedModel, UnsupportedModel, type Verdict } from '../importer.js';
+import type { Verdict } from '../importer.js';
 import { graphOf } from '../saved-model/graph-def.js';
-import { TensorGraph, type GraphValue } from '../tensor-graph/tensor-graph.js';
-import { writeGraph, type GraphSignature } from '../tensor-graph/write-graph.js';
-import { Lowering } from '../tensorflow/lowering.js';
-import { isTensor, type TfValue } from '../tensorflow/op-rule.js';
+import { askSignature, lowerSignature } from '../saved-model/lowered-signatures.js';
+import type { SignatureDef, TensorInfo } from '../saved-model/meta-graph.js';
+import { TensorGraph } from '../tensor-graph/tensor-graph.js';
+import { writeGraph } from '../tensor-graph/write-graph.js';
+import type { OpRule } from '../tensorflow/op-rule.js';
 import { opRules } from '../tensorflow/ops/op-rules.js';
+import type { TfTable } from '../tensorflow/table.js';
 import type { TfGraph, TfNode } from '../tensorflow/tf-graph.js';
-import { isTensorType, nameOfType } from '../tensorflow/tf-types.js';
 import { readGraphJson } from './graph-json.js';
 import { readInitialTables } from './initial-tables.js';
 import { readPort, type TfjsPort } from './port.js';
@@ -25,63 +25,35 @@ export function compileGraphModel(
   weights: ReadonlyMap<string, TfjsWeight>,
   facts: { importer: string; format: string },
 ): Verdict {
-  const graph = withWeights(
-    graphOf(readGraphJson(document.field('modelTopology')), new Map()),
-    weights,
-  );
+  const topology = readGraphJson(document.field('modelTopology'));
+  const graph = withWeights(graphOf(topology, new Map()), weights);
   const { inputs, outputs } = portsOf(document, graph);
-  if (outputs.length === 0) throw new DamagedModel('The model has no outputs.');
-  const tables = readInitialTables(document, weights);
+  const tables = new Map<string, TfTable>();
+  const initial = readInitialTables(document, weights);
+  for (const port of inputs)
+    if (port.dtype === 'DT_RESOURCE') tables.set(port.ref.node, initial.of(port));
+  const signature: SignatureDef = {
+    inputs: new Map(inputs.filter(({ dtype }) => dtype !== 'DT_RESOURCE').map(infoOf)),
+    outputs: new Map(outputs.map(infoOf)),
+    method: '',
+  };
   const target = new TensorGraph();
-  const given = new Map<string, TfValue>();
-  const signature: GraphSignature = { inputs: [], outputs: [] };
-  for (const port of inputs) {
-    if (port.ref.output > 0)
-      throw new UnsupportedModel(`The input ${quoted(port.name)} is a later output of a node.`);
-    if (port.dtype === 'DT_RESOURCE') {
-      given.set(port.ref.node, tables.of(port));
-      continue;
-    }
-    const spec = inputSpec(port);
-    const value = target.input(spec);
-    given.set(port.ref.node, value);
-    signature.inputs.push({ spec, value });
-  }
-  const lowering = new Lowering({ functions: graph.functions, rules: opRules });
-  const wanted = outputs.map(({ ref }) => ref);
-  const values = lowering.lower(target, { nodes: graph.nodes, given, wanted });
-  outputs.forEach((port, i) => {
-    const value = values[i];
-    if (!value || !isTensor(value))
-      throw new UnsupportedModel(`The output ${quoted(port.name)} is no tensor.`);
-    signature.outputs.push({ spec: outputSpec(port, value), value });
-  });
-  const { program, weights: stored } = writeGraph(target.nodes, {
-    ...facts,
-    signatures: signature,
-  });
-  return { state: 'servable', program, weights: stored };
+  const rules = new Map([...opRules, ['Placeholder', tableOrNothing(tables)] as const]);
+  const signatures = lowerSignature(target, askSignature(target, graph, signature), rules);
+  return { state: 'servable', ...writeGraph(target.nodes, { ...facts, signatures }) };
 }
 
-function quoted(name: string): string {
-  return JSON.stringify(name.slice(0, 200));
+/** Of placeholders only tables are looked at: the others are inputs. */
+function tableOrNothing(tables: ReadonlyMap<string, TfTable>): OpRule {
+  return (op) => {
+    const table = tables.get(op.node.name);
+    return table ? [table] : op.unsupported('it is no input of the signature.');
+  };
 }
 
-function inputSpec({ name, dtype = 'DT_INVALID', shape }: TfjsPort): TensorSpec {
-  if (!isTensorType(dtype))
-    throw new UnsupportedModel(
-      `The input ${quoted(name)} is of ${nameOfType(dtype)}, which no request can send.`,
-    );
-  return { name, dtype, shape: shape ?? [], ...(!shape && { anyShape: true }) };
-}
-
-function outputSpec({ name, dtype, shape }: TfjsPort, value: GraphValue): TensorSpec {
-  if (dtype !== undefined && dtype !== value.dtype)
-    throw new DamagedModel(
-      `The output ${quoted(name)} is of ${nameOfType(value.dtype)}, and the signature says ${nameOfType(dtype)}.`,
-    );
-  const sizes = shape ?? value.shape;
-  return { name, dtype: value.dtype, shape: [...(sizes ?? [])], ...(!sizes && { anyShape: true }) };
+/** An output of no dtype is of the one that it has. */
+function infoOf({ name, ref, dtype = 'DT_INVALID', shape }: TfjsPort): [string, TensorInfo] {
+  return [name, { name: `${ref.node}:${ref.output}`, dtype, shape }];
 }
 
 function portsOf(document: Part, graph: TfGraph): { inputs: TfjsPort[]; outputs: TfjsPort[] } {

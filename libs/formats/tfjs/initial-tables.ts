@@ -1,10 +1,9 @@
-import type { DType, TensorData } from '#program';
 import type { Part } from '../document.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
 import { graphOf } from '../saved-model/graph-def.js';
+import { filledTable } from '../saved-model/initialised-tables.js';
 import type { TfTable } from '../tensorflow/table.js';
 import type { TfGraph, TfNode, TfRef, TfTensor } from '../tensorflow/tf-graph.js';
-import { isTensorType } from '../tensorflow/tf-types.js';
 import { readGraphJson } from './graph-json.js';
 import { readPort, type TfjsPort } from './port.js';
 import type { TfjsWeight } from './weights.js';
@@ -51,7 +50,7 @@ function tableOf(graph: TfGraph, ref: TfRef): TfTable {
       throw new UnsupportedModel(
         `The operation ${node.op} (node ${quoted(node)}) is not supported: the file that it reads is not part of a TF.js model.`,
       );
-    return filled(made, constantOf(graph, keys), constantOf(graph, values));
+    return filledTable(made, { keys: constantOf(graph, keys), values: constantOf(graph, values) });
   }
   throw new UnsupportedModel(
     `The operation ${made.op} (node ${quoted(made)}) is not supported: the model's initialiser does not fill it.`,
@@ -80,42 +79,4 @@ function constantOf(graph: TfGraph, ref: TfRef): TfTensor {
   throw new UnsupportedModel(
     `The operation ${node.op} (node ${quoted(node)}) is not supported: tables are filled with constants alone.`,
   );
-}
-
-/** TensorFlow takes a key a second time where its value is the same. */
-function filled({ name }: TfNode, keys: TfTensor, values: TfTensor): TfTable {
-  const { length } = keys.data;
-  if (values.data.length !== length || !isTensorType(keys.dtype) || !isTensorType(values.dtype))
-    throw new DamagedModel(`The table ${JSON.stringify(name)} has not as many values as keys.`);
-  const places = new Map<string, number>();
-  for (let i = 0; i < length; i++) {
-    const key = textOf(keys.data, i);
-    const before = places.get(key) ?? i;
-    if (textOf(values.data, before) !== textOf(values.data, i))
-      throw new DamagedModel(`The table ${JSON.stringify(name)} has two values for a key.`);
-    places.set(key, before);
-  }
-  const kept = [...places.values()];
-  return {
-    resource: 'table',
-    name,
-    keyDtype: keys.dtype,
-    valueDtype: values.dtype,
-    keys: picked(keys.dtype, keys.data, kept),
-    values: picked(values.dtype, values.data, kept),
-    valueShape: [],
-  };
-}
-
-/** An element in a form that only equal ones have. */
-function textOf(data: TensorData, i: number): string {
-  const element = data[i];
-  return element instanceof Uint8Array ? `bytes ${element.join()}` : `${typeof element} ${element}`;
-}
-
-function picked(dtype: DType, data: TensorData, kept: number[]): TensorData {
-  if (kept.length === data.length) return data;
-  if (Array.isArray(data)) return kept.map((i) => data[i] ?? '');
-  const places = new Set(kept);
-  return data.filter((_: number | bigint, i: number) => places.has(i));
 }

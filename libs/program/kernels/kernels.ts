@@ -10,11 +10,17 @@ import { ensembles } from './ensembles.js';
 import { factors } from './factors.js';
 import { imputers } from './imputers.js';
 import { featureMaps } from './feature-maps.js';
+import { examples } from './examples.js';
+import { pictures } from './pictures.js';
+import { elements } from './elements.js';
 import { encodings } from './encodings.js';
 import { hashes } from './hashes.js';
 import { lookups } from './lookups.js';
 import { numberTexts } from './number-texts.js';
 import { patterns } from './patterns.js';
+import { coordinates } from './coordinates.js';
+import { ragged } from './ragged.js';
+import { segments } from './segments.js';
 import { strings } from './strings.js';
 import type { Kernel } from './kernel.js';
 import { likelihoods } from './likelihoods.js';
@@ -63,12 +69,18 @@ const families: Record<string, Kernel>[] = [
   splines,
   topics,
   factors,
+  elements,
+  pictures,
+  examples,
   encodings,
   hashes,
   lookups,
   numberTexts,
   patterns,
   strings,
+  segments,
+  ragged,
+  coordinates,
 ];
 
 /**

@@ -1,5 +1,6 @@
 import { ProgramError } from '../program-error.js';
-import { elementOf, elementsOf, keyOf } from './byte-texts.js';
+import { bytesIn } from './byte-attributes.js';
+import { elementsOf, keyOf } from './byte-texts.js';
 import type { DType, TensorData } from '../tensor.js';
 import { onlyInput, type Kernel, type KernelArguments, type Value } from './kernel.js';
 import { dtypeData, numbersOf } from './numbers-of.js';
@@ -62,13 +63,7 @@ type Column = Pick<Value, 'dtype' | 'data'>;
 function column(given: KernelArguments, name: string, bytes: string): Column {
   if (given.isWeight(name))
     return given.weight(name, ['INT32', 'INT64', 'FP32', 'FP64', 'BOOL', 'UINT8'], 1);
-  const data: (string | Uint8Array)[] = given.strings(name);
-  for (const place of given.has(bytes) ? given.numbers(bytes) : []) {
-    const text = data[place];
-    if (typeof text !== 'string') return given.fail(bytes);
-    data[place] = elementOf(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
-  }
-  return { dtype: 'BYTES', data };
+  return { dtype: 'BYTES', data: bytesIn(given, name, bytes) };
 }
 
 /** Keys that are equal where TensorFlow's are: −0 is 0. */

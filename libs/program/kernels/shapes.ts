@@ -1,3 +1,4 @@
+import { bytesIn } from './byte-attributes.js';
 import { DTYPES, elementCount, newData } from '../dtype.js';
 import { floatsOf, onlyInput, tableShape, type Kernel, type Value } from './kernel.js';
 
@@ -7,10 +8,13 @@ const NUMBERS = DTYPES.filter((dtype) => dtype !== 'BYTES');
 export const shapes: Record<string, Kernel> = {
   identity: () => (inputs) => [onlyInput(inputs)],
 
-  /** Always the same: the weight `value`, or BYTES of the attributes `strings` and `shape`. Takes nothing. */
+  /**
+   * Always the same: the weight `value`, or BYTES of the attributes `strings` and `shape`; `bytes` are the places of strings that
+   * are bytes in Base64, because they are no UTF-8. Takes nothing.
+   */
   constant: (given) => {
     const value: Value = given.has('strings')
-      ? { dtype: 'BYTES', shape: given.numbers('shape'), data: given.strings('strings') }
+      ? { dtype: 'BYTES', shape: given.numbers('shape'), data: bytesIn(given, 'strings', 'bytes') }
       : given.weight('value', NUMBERS);
     if (elementCount(value.shape) !== value.data.length) given.fail('its shape has another size');
     return () => [value];

@@ -5,6 +5,7 @@ import { carried } from './carriers.js';
 import { sizes } from './fills.js';
 import { channelsFirst, channelsLast } from './layouts.js';
 import { padded } from './paddings.js';
+import { joined, sizesOf } from './size-lists.js';
 
 /** Blocks of space become channels, or the other way round. */
 function depthBlocks(operator: string): OpRule {
@@ -20,18 +21,6 @@ function depthBlocks(operator: string): OpRule {
 
 function counting(count: number, from = 0): number[] {
   return Array.from({ length: count }, (_, i) => i + from);
-}
-
-/** Some sizes of a value, as a list. */
-function sizesOf(op: TfOp, value: GraphValue, from: number, to: number): GraphValue {
-  const known = value.shape?.slice(from, to);
-  if (known && !known.includes(-1)) return op.graph.integers(known);
-  const shape = op.graph.op('Shape', [value]);
-  return op.graph.op('Slice', [shape, op.graph.integers([from]), op.graph.integers([to])]);
-}
-
-function joined(op: TfOp, parts: GraphValue[]): GraphValue {
-  return op.graph.op('Concat', parts, { axis: 0 });
 }
 
 /** Every `block`-th place of space becomes a batch of its own: `[block places · rows, …space / block, …rest]`. */

@@ -2,7 +2,8 @@ import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried } from './carriers.js';
 import { sizes } from './fills.js';
-import { windowAttributes, windowInput, windowOf, windowOutput, type Window } from './windows.js';
+import { channelsFirst } from './layouts.js';
+import { closed, opened, windowAttributes, windowOf, type Opened, type Window } from './windows.js';
 
 /** The sizes of a filter, all of which must be known. */
 function filterShape(op: TfOp, i: number, spatial: number): number[] {
@@ -21,30 +22,31 @@ function filterOf(op: TfOp, filter: GraphValue, spatial: number): GraphValue {
 function convolution(spatial: number): OpRule {
   return (op) => {
     const window = windowOf(op, spatial);
-    const input = windowInput(op, op.tensor(0), window);
     const shape = filterShape(op, 1, spatial);
     const [each = 1, made = 1] = shape.slice(spatial);
+    const over = opened(op, op.tensor(0), window, shape.slice(0, spatial));
+    const { input, kernel } = over;
     const channels = input.shape?.[1] ?? -1;
     const group = channels < 0 ? 1 : channels / each;
     if (!Number.isInteger(group) || made % group !== 0)
       return op.unsupported(`${channels} channels are no groups of ${each}.`);
-    const attributes = windowAttributes(op, input, window, shape.slice(0, spatial));
-    const filter = filterOf(op, op.tensor(1), spatial);
-    const result = carried(op, 'Conv', [input, filter], { ...attributes, group });
-    return [windowOutput(op, result, window)];
+    const attributes = { ...windowAttributes(op, over), group };
+    const turned = filterOf(op, op.tensor(1), spatial);
+    const filter =
+      kernel.length < spatial ? op.graph.reshape(turned, [made, each, ...kernel]) : turned;
+    return [closed(op, carried(op, 'Conv', [input, filter], attributes), over)];
   };
 }
 
 /** Each channel has filters of its own: `[height, width, channels, filters of each]`. */
 const depthwise: OpRule = (op) => {
   const window = windowOf(op, 2);
-  const input = windowInput(op, op.tensor(0), window);
   const [height = 1, width = 1, channels = 1, each = 1] = filterShape(op, 1, 2);
   const turned = op.graph.transpose(op.tensor(1), [2, 3, 0, 1]);
-  const filter = op.graph.reshape(turned, [channels * each, 1, height, width]);
-  const attributes = windowAttributes(op, input, window, [height, width]);
-  const result = carried(op, 'Conv', [input, filter], { ...attributes, group: channels });
-  return [windowOutput(op, result, window)];
+  const over = opened(op, op.tensor(0), window, [height, width]);
+  const filter = op.graph.reshape(turned, [channels * each, 1, ...over.kernel]);
+  const attributes = { ...windowAttributes(op, over), group: channels };
+  return [closed(op, carried(op, 'Conv', [over.input, filter], attributes), over)];
 };
 
 /**
@@ -54,10 +56,15 @@ const depthwise: OpRule = (op) => {
 function transposedConvolution(spatial: number): OpRule {
   return (op) => {
     const window = windowOf(op, spatial);
-    const input = windowInput(op, op.tensor(2), window);
     const shape = filterShape(op, 1, spatial);
     const filter = filterOf(op, op.tensor(1), spatial);
     const kernel = shape.slice(0, spatial);
+    const over: Opened = {
+      input: window.channelsSecond ? op.tensor(2) : channelsFirst(op.graph, op.tensor(2)),
+      window,
+      kernel,
+    };
+    const { input } = over;
     const [made = 1, each = 1] = shape.slice(spatial);
     const wanted = sizes(op, 0);
     const listed = outputSizes(op, wanted, window, spatial);
@@ -80,7 +87,7 @@ function transposedConvolution(spatial: number): OpRule {
         output_padding: extra,
       });
       const cut = cutOut(op, result, { wanted, window, extra });
-      return [windowOutput(op, cut, window)];
+      return [closed(op, cut, over)];
     }
     const totals = whole.map((size, i) => {
       const over = size - (listed[i] ?? size);
@@ -101,7 +108,7 @@ function transposedConvolution(spatial: number): OpRule {
       pads: [...before, ...totals.map((total, i) => total - (before[i] ?? 0))],
       output_padding: missing,
     });
-    return [windowOutput(op, result, window)];
+    return [closed(op, result, over)];
   };
 }
 

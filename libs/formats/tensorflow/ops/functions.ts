@@ -148,6 +148,31 @@ function erfc(op: TfOp, x: GraphValue): GraphValue {
   return chosen(op, op.graph.op('Greater', [x, number(op, x, 0.5)]), tail, centre);
 }
 
+/** The angle of the point x, y, from −π to π, also where zeros have signs. */
+const angle: OpRule = (op) => {
+  const [y, x] = [op.tensor(0), op.tensor(1)];
+  const kernel = (value: GraphValue) =>
+    op.graph.kernel('atan', [value], [{ dtype: 'FP64', shape: value.shape }])[0];
+  if (!carrierOf('Atan', x.dtype) && x.dtype !== 'FP64') return unsupportedDType(op, x.dtype);
+  const slope = carried(op, 'Div', [y, x]);
+  const base = x.dtype === 'FP64' ? kernel(slope) : carried(op, 'Atan', [slope]);
+  const [zero, one] = [number(op, x, 0), number(op, x, 1)];
+  const isNegative = (value: GraphValue) =>
+    op.graph.op('Less', [
+      chosen(op, op.graph.op('Equal', [value, zero]), carried(op, 'Div', [one, value]), value),
+      zero,
+    ]);
+  const half = chosen(op, isNegative(y), number(op, x, -Math.PI), number(op, x, Math.PI));
+  const turn = chosen(op, isNegative(x), half, zero);
+  const isOrigin = op.graph.op('And', [
+    op.graph.op('Equal', [x, zero]),
+    op.graph.op('Equal', [y, zero]),
+  ]);
+  const whole = add(op, base ?? slope, turn);
+  // Of the origin only the signs of its zeros say an angle: that of y where x is not below zero.
+  return [chosen(op, isOrigin, add(op, chosen(op, isNegative(x), zero, y), turn), whole)];
+};
+
 /** Functions of one number. */
 export const functions: Record<string, OpRule> = {
   Abs: operator('Abs'),
@@ -183,6 +208,7 @@ export const functions: Record<string, OpRule> = {
   Atanh: withKernel('Atanh', 'atanh'),
   Erf: withKernel('Erf', 'erf'),
   Erfc: applied(erfc),
+  Atan2: angle,
   Relu: applied(relu),
   Relu6: applied(relu6),
   LeakyRelu: applied(leakyRelu),

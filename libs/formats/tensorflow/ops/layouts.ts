@@ -58,3 +58,23 @@ export function allChannelsFirst(
   }
   return moved;
 }
+
+/**
+ * Networks in one dimension of space are said with windows in two, around which a dimension of size 1 is put and taken away:
+ * what a value was before, and the place of that dimension.
+ */
+const flatOf = new WeakMap<GraphValue, { value: GraphValue; axis: number }>();
+
+/** The value with one more dimension, of size 1. */
+export function expanded(graph: TensorGraph, value: GraphValue, axis: number): GraphValue {
+  const made = graph.op('Unsqueeze', [value, graph.integers([axis])]);
+  const rank = made.shape?.length;
+  if (rank !== undefined && !value.constant)
+    flatOf.set(made, { value, axis: axis < 0 ? axis + rank : axis });
+  return made;
+}
+
+/** What {@link expanded} made a value of. */
+export function knownFlat(value: GraphValue): { value: GraphValue; axis: number } | undefined {
+  return flatOf.get(value);
+}

@@ -1,6 +1,6 @@
 import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried } from './carriers.js';
-import { spatialPart, windowAttributes, windowInput, windowOf, windowOutput } from './windows.js';
+import { closed, opened, spatialPart, windowAttributes, windowOf } from './windows.js';
 
 /** What lies in the padding counts for nothing. */
 function pooling(operator: string, spatial: number): OpRule {
@@ -12,9 +12,8 @@ function pooling(operator: string, spatial: number): OpRule {
 }
 
 function pooled(op: TfOp, operator: string, window: ReturnType<typeof windowOf>, kernel: number[]) {
-  const input = windowInput(op, op.tensor(0), window);
-  const attributes = windowAttributes(op, input, window, kernel);
-  return windowOutput(op, carried(op, operator, [input], attributes), window);
+  const over = opened(op, op.tensor(0), window, kernel);
+  return closed(op, carried(op, operator, [over.input], windowAttributes(op, over)), over);
 }
 
 /** The second version has window and strides as inputs. */

@@ -4,6 +4,7 @@ import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried, isFloat } from './carriers.js';
 import { channelsLast, knownChannelsFirst } from './layouts.js';
 import { sizes } from './fills.js';
+import { joined, reshapedTo, sizesOf } from './size-lists.js';
 
 type Reduce = (op: TfOp, x: GraphValue, operator: string) => GraphValue;
 
@@ -63,7 +64,13 @@ function best(operator: string): OpRule {
   return (op) => {
     const x = op.tensor(0);
     const axis = op.integersOf(1, 'axis')[0] ?? 0;
-    const places = carried(op, operator, [x], { axis, keepdims: 0 });
+    const found = carried(op, operator, [x], { axis, keepdims: 0 });
+    // ONNX Runtime gives those of no rows a wrong shape.
+    const rank = x.shape?.length ?? 0;
+    const at = axisOf(axis, rank);
+    const isKnown = !found.shape?.includes(-1) || rank === 0;
+    const target = [sizesOf(op, x, 0, at), sizesOf(op, x, at + 1)];
+    const places = isKnown ? found : reshapedTo(op, found, joined(op, target));
     return [op.graph.cast(places, op.dtype('output_type', 'INT64'))];
   };
 }
@@ -75,6 +82,32 @@ const cumulativeSum: OpRule = (op) => {
     reverse: op.flag('reverse', false) ? 1 : 0,
   };
   return [carried(op, 'CumSum', [op.tensor(0)], attributes, [sizes(op, 1)])];
+};
+
+/**
+ * Products of all up to each. ONNX has no such operator: each number is multiplied by the one before, then by that two before,
+ * then four (W. D. Hillis, G. L. Steele: Data parallel algorithms, 1986), so the size must be known.
+ */
+const cumulativeProduct: OpRule = (op) => {
+  const x = op.tensor(0);
+  const axis = axisOf(op.integersOf(1, 'axis')[0] ?? 0, op.rank(0));
+  const size = x.shape?.[axis] ?? -1;
+  if (size < 0) return op.unsupported(`the size of its dimension ${axis} is not known.`);
+  const reverse = op.flag('reverse', false);
+  const slice = (value: GraphValue, start: number, end: number) =>
+    op.graph.op('Slice', [value, ...[[start], [end], [axis]].map((n) => op.graph.integers(n))]);
+  // What stands `distance` before each, with 1 where nothing does.
+  const moved = (value: GraphValue, distance: number) => {
+    const ones = (part: GraphValue) =>
+      op.graph.op('Expand', [op.graph.scalar(x.dtype, 1), op.graph.op('Shape', [part])]);
+    const kept = reverse ? slice(value, distance, size) : slice(value, 0, size - distance);
+    const rest = ones(slice(value, 0, distance));
+    return op.graph.op('Concat', reverse ? [kept, rest] : [rest, kept], { axis });
+  };
+  let result = op.flag('exclusive', false) && size > 0 ? moved(x, 1) : x;
+  for (let distance = 1; distance < size; distance *= 2)
+    result = carried(op, 'Mul', [result, moved(result, distance)]);
+  return [result];
 };
 
 /** Reductions of tensors along axes. */
@@ -90,4 +123,5 @@ export const reductions: Record<string, OpRule> = {
   ArgMax: best('ArgMax'),
   ArgMin: best('ArgMin'),
   Cumsum: cumulativeSum,
+  Cumprod: cumulativeProduct,
 };

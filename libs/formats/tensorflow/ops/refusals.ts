@@ -14,17 +14,24 @@ const REASONS: Record<string, string> = {
   'it loads code.': 'XlaLaunch XlaCallModule TPUPartitionedCall TfLiteSubgraphExecute',
 };
 
-/** Operations with these effects spoil a signature although no output needs what they answer. */
-const LASTING = Object.entries(REASONS)
-  .filter(([reason]) => /changes|Python|files/.test(reason))
-  .flatMap(([, names]) => names.split(' '));
+const operationsThat = (reason: RegExp): ReadonlySet<string> =>
+  new Set(
+    Object.entries(REASONS)
+      .filter(([why]) => reason.test(why))
+      .flatMap(([, names]) => names.split(' ')),
+  );
+const changing = operationsThat(/changes/);
+const outside = operationsThat(/Python|files/);
 
 /** Whether an operation does something that later requests or the server could see. */
 export function hasLastingEffect(op: string): boolean {
-  return lasting.has(op) || /^(Resource)?(Sparse)?Apply[A-Z]/.test(op);
+  return changing.has(op) || outside.has(op) || /^(Resource)?(Sparse)?Apply[A-Z]/.test(op);
 }
 
-const lasting: ReadonlySet<string> = new Set(LASTING);
+/** Whether it does so outside of the model. */
+export function touchesOutside(op: string): boolean {
+  return outside.has(op);
+}
 
 /** Refuses by name, with the reason. */
 export const refusals: Record<string, OpRule> = Object.fromEntries(

@@ -1,7 +1,7 @@
 import { axisOf, integersOf } from '../../tensor-graph/known.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { all, type OpRule, type TfOp } from '../op-rule.js';
-import { channelsLast, knownChannelsFirst } from './layouts.js';
+import { channelsLast, expanded, knownChannelsFirst, knownFlat } from './layouts.js';
 import { sizes } from './fills.js';
 
 /** An axis that must be constant, counted from the front. */
@@ -28,12 +28,15 @@ const reshape: OpRule = (op) => {
 
 const expandDims: OpRule = (op) => {
   const [axis] = op.integersOf(1, 'axis');
-  return [op.graph.op('Unsqueeze', [op.tensor(0), op.graph.integers([axis ?? 0])])];
+  return [expanded(op.graph, op.tensor(0), axis ?? 0)];
 };
 
 const squeeze: OpRule = (op) => {
   const axes = op.integers('squeeze_dims', op.integers('axis', []));
   const given = axes.length > 0 ? [op.graph.integers(axes)] : [];
+  const flat = knownFlat(op.tensor(0));
+  const [axis = 0] = axes;
+  if (flat && axes.length === 1 && axisOf(axis, op.rank(0)) === flat.axis) return [flat.value];
   return [op.graph.op('Squeeze', [op.tensor(0), ...given])];
 };
 

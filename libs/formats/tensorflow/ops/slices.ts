@@ -69,11 +69,12 @@ const stridedSlice: OpRule = (op) => {
     const ends = bounds(op, end, sliced, ({ place, step, shrinks }) =>
       ((endMask >> place) & 1) === 1 && !shrinks ? (step < 0 ? -BEYOND : BEYOND) : undefined,
     );
-    const shrinkEnds = sliced.map(({ shrinks }) => shrinks);
+    const shrinks = sliced.map((entry) => entry.shrinks);
+    const nextEnds = shrinks.includes(true) ? nextPlaces(op, starts, ends, shrinks) : ends;
     result = op.graph.op('Slice', [
       x,
       starts,
-      shrinkEnds.includes(true) ? nextPlaces(op, starts, ends, shrinkEnds) : ends,
+      emptyBefore(op, { x, starts, ends: nextEnds, sliced }),
       op.graph.integers(sliced.map(({ axis }) => axis)),
       op.graph.integers(sliced.map(({ step }) => step)),
     ]);
@@ -118,13 +119,34 @@ function nextPlaces(
   return op.graph.op('Where', [flags, own, ends]);
 }
 
+/**
+ * The ends, so that what goes backwards from before the first element takes nothing, as in TensorFlow: ONNX starts at the first
+ * one then.
+ */
+function emptyBefore(
+  op: TfOp,
+  given: { x: GraphValue; starts: GraphValue; ends: GraphValue; sliced: Entry[] },
+): GraphValue {
+  const { x, starts, ends, sliced } = given;
+  const known = integersOf(starts);
+  const open = sliced.map(({ step }, i) => step < 0 && (known?.[i] ?? -1) < 0);
+  if (!open.includes(true)) return ends;
+  const axes = op.graph.integers(sliced.map(({ axis }) => axis));
+  const sizesOfAxes = op.graph.op('Gather', [op.graph.op('Shape', [x]), axes], { axis: 0 });
+  const place = op.graph.op('Add', [starts, sizesOfAxes]);
+  const before = op.graph.op('Less', [place, op.graph.scalar('INT64', 0)]);
+  const flags = op.graph.constant('BOOL', [open.length], Uint8Array.from(open, Number));
+  const nothing = op.graph.op('And', [before, flags]);
+  return op.graph.op('Where', [nothing, op.graph.scalar('INT64', BEYOND), ends]);
+}
+
 /** `size` elements from `begin` on; a size of −1 takes all that follow. */
 const slice: OpRule = (op) => {
   const x = op.tensor(0);
   const [begin, size] = [sizes(op, 1), sizes(op, 2)];
   const known = integersOf(size);
   const starts = integersOf(begin);
-  const rank = size.shape?.[0] ?? -1;
+  const rank = Math.max(size.shape?.[0] ?? -1, begin.shape?.[0] ?? -1, x.shape?.length ?? -1);
   if (rank < 0) return op.unsupported('the number of dimensions is not known.');
   if (rank === 0) return [x];
   const axes = op.graph.integers(Array.from({ length: rank }, (_, axis) => axis));

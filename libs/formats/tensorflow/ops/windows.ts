@@ -1,7 +1,7 @@
 import type { OnnxAttribute } from '../../onnx-file/onnx-messages.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import type { TfOp } from '../op-rule.js';
-import { channelsFirst, channelsLast } from './layouts.js';
+import { channelsFirst, channelsLast, expanded, knownFlat } from './layouts.js';
 
 /** What an operator of TensorFlow says of its sliding window, without rows and channels. */
 export interface Window {
@@ -57,14 +57,40 @@ export function spatialPart(
   return list.filter((_, axis) => !outer.includes(axis));
 }
 
-/** The input with its channels second. */
-export function windowInput(op: TfOp, value: GraphValue, { channelsSecond }: Window): GraphValue {
-  return channelsSecond ? value : channelsFirst(op.graph, value);
+/** What a window slides over. */
+export interface Opened {
+  /** With its channels second. */
+  input: GraphValue;
+  window: Window;
+  kernel: number[];
+  /** The dimension of size 1 that was left out. */
+  left?: number;
 }
 
-/** The output in the layout of the node. */
-export function windowOutput(op: TfOp, value: GraphValue, { channelsSecond }: Window): GraphValue {
-  return channelsSecond ? value : channelsLast(op.graph, value);
+/** The input of a window with its channels second, and without a dimension of size 1 in which the window does nothing. */
+export function opened(op: TfOp, value: GraphValue, window: Window, kernel: number[]): Opened {
+  if (window.channelsSecond) return { input: value, window, kernel };
+  const flat = knownFlat(value);
+  const place = (flat?.axis ?? 0) - 1;
+  const spatial = kernel.length;
+  const pads = window.pads.filter((_, i) => i % spatial === place);
+  if (!flat || spatial !== 2 || kernel[place] !== 1 || pads.some((size) => size !== 0))
+    return { input: channelsFirst(op.graph, value), window, kernel };
+  const kept = (list: number[]) => list.filter((_, i) => i % spatial !== place);
+  const [strides, dilations] = [kept(window.strides), kept(window.dilations)];
+  return {
+    input: channelsFirst(op.graph, flat.value),
+    window: { ...window, strides, dilations, pads: kept(window.pads) },
+    kernel: kept(kernel),
+    left: flat.axis,
+  };
+}
+
+/** What the window makes, in the layout of the node. */
+export function closed(op: TfOp, value: GraphValue, { window, left }: Opened): GraphValue {
+  if (window.channelsSecond) return value;
+  const last = channelsLast(op.graph, value);
+  return left === undefined ? last : expanded(op.graph, last, left);
 }
 
 /**
@@ -74,9 +100,7 @@ export function windowOutput(op: TfOp, value: GraphValue, { channelsSecond }: Wi
  */
 export function windowAttributes(
   op: TfOp,
-  input: GraphValue,
-  window: Window,
-  kernel: number[],
+  { input, window, kernel }: Opened,
 ): Record<string, OnnxAttribute> {
   const { strides, dilations, padding, pads } = window;
   const common = { kernel_shape: kernel, strides, dilations };
