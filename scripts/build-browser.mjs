@@ -51,7 +51,10 @@ function addModule(file, modules) {
   });
   const code = outputText
     .replace(/^"use strict";\n/, '')
-    .replace(/^Object\.defineProperty\(exports, "__esModule".*\n/m, '')
+    // Packages that are CommonJS ask each other for it.
+    .replace(/^Object\.defineProperty\(exports, "__esModule".*\n/m, (line) =>
+      nameOf(file) === relative(source, file) ? '' : line,
+    )
     .replace(/^\/\/# sourceMappingURL=.*$/m, '')
     .replace(/\brequire\("([^"]+)"\)/g, (_, specifier) => {
       const imported = fileOf(specifier, file);
