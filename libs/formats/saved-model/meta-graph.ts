@@ -117,7 +117,7 @@ function readMetaGraph(reader: WireReader): MetaGraph {
     if (reader.field === 1) info = readMetaInfo(reader.message('its facts'));
     else if (reader.field === 2) definition = readGraphDef(reader.message('the graph'), constants);
     else if (reader.field === 3) rest.restoreNode = readSaver(reader.message('the saver'));
-    else if (reader.field === 4) readCollection(reader.message('a collection'), rest.collections);
+    else if (reader.field === 4) readCollection(reader.message('a collection'), rest);
     else if (reader.field === 5) readSignature(reader.message('a signature'), rest.signatures);
     else if (reader.field === 6) readAsset(reader.message('an asset'), rest.assets);
     else if (reader.field === 7) rest.objects = readObjectGraph(reader.message('the objects'));
@@ -135,7 +135,11 @@ function readSaver(reader: WireReader): string {
   return restore.replace(/:\d+$/, '');
 }
 
-function readCollection(entry: WireReader, into: Map<string, string[]>): void {
+/** Lists of nodes, and, in the collection of assets that TensorFlow 1 has in place of a field, what a file is called. */
+function readCollection(
+  entry: WireReader,
+  { collections, assets }: Pick<MetaGraph, 'collections' | 'assets'>,
+): void {
   let key = '';
   const names: string[] = [];
   while (entry.next()) {
@@ -143,16 +147,29 @@ function readCollection(entry: WireReader, into: Map<string, string[]>): void {
     else if (entry.field === 2) {
       const collection = entry.message('a collection');
       while (collection.next()) {
-        if (collection.field === 1) {
-          const list = collection.message('a list of nodes');
-          while (list.next())
-            if (list.field === 1) names.push(list.text());
-            else list.skip();
-        } else collection.skip();
+        const { field } = collection;
+        const isAssets = field === 5 && key === ASSETS;
+        if (field !== 1 && !isAssets) {
+          collection.skip();
+          continue;
+        }
+        const list = collection.message('a list');
+        while (list.next())
+          if (list.field === 1 && isAssets) readAny(list.message('an asset'), assets);
+          else if (list.field === 1) names.push(list.text());
+          else list.skip();
       }
     } else entry.skip();
   }
-  into.set(key, names);
+  collections.set(key, names);
+}
+
+const ASSETS = 'saved_model_assets';
+
+function readAny(reader: WireReader, into: Map<string, string>): void {
+  while (reader.next())
+    if (reader.field === 2) readAsset(reader.message('an asset'), into);
+    else reader.skip();
 }
 
 function readSignature(entry: WireReader, into: Map<string, SignatureDef>): void {
