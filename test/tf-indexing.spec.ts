@@ -258,6 +258,24 @@ describe('reductions', () => {
     }
   });
 
+  it('of no rows are no rows', async () => {
+    const none = { inputs: [tensor('FP32', [0, 3], []), int([1], [1])], constants: [1] };
+    for (const op of ['Sum', 'Mean', 'Max', 'Min', 'Prod']) {
+      const got = await answerOf(runner, { op, ...none, shapes: [[-1, 3]] });
+      expect([op, got.shape]).toEqual([op, [0]]);
+    }
+    for (const op of ['Softmax', 'Relu', 'Softplus', 'Selu']) {
+      const x = [tensor('FP32', [0, 3], [])];
+      const got = await answerOf(runner, { op, inputs: x, shapes: [[-1, 3]] });
+      expect([op, got.shape]).toEqual([op, [0, 3]]);
+    }
+    for (const op of ['ArgMax', 'ArgMin']) {
+      const inputs = [tensor('FP32', [0, 3], []), int([], [1])];
+      const got = await answerOf(runner, { op, inputs, constants: [1], shapes: [[-1, -1]] });
+      expect([op, got.shape]).toEqual([op, [0]]);
+    }
+  });
+
   it('of integers: sums wrap around, means are cut towards zero', async () => {
     const sum = { op: 'Sum', inputs: [tensor('INT8', [3], [100, 100, 1]), int([], [0])] };
     expect(elementsOf(await answerOf(runner, { ...sum, constants: [1] }))).toEqual([-55]);
