@@ -674,16 +674,9 @@ describe('recurrent layers', () => {
     const inputs = [{ shape: [5, 2] }];
     const gru = (sequences: boolean) => ({
       className: 'GRU',
-      config: { ...cell('').config, name: undefined, return_sequences: sequences },
+      config: { ...cell('gru').config, return_sequences: sequences },
     });
-    const plain = {
-      inputs,
-      layers: [gru(true), gru(false)].map(({ className, config: { name: _, ...config } }) => ({
-        className,
-        config,
-      })),
-      weights,
-    };
+    const plain = { inputs, layers: [gru(true), gru(false)], weights };
     const [wanted] = await runLayers(runner, plain, [x]);
     const stacked = { class_name: 'StackedRNNCells', config: { cells: [cell('a'), cell('b')] } };
     await expectLayer(
