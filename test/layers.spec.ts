@@ -145,6 +145,7 @@ describe('windows', () => {
         const { size, padding, known, height } = drawn;
         const stride = dilation > 1 ? 1 : drawn.stride;
         fc.pre(padding === 'same' || (size - 1) * dilation < 5);
+        fc.pre(known || Math.min(size, 2) >= stride || padding === 'valid');
         const [kernel, bias] = [weight([size, 2, 3, 4], 1), weight([4], 2)];
         const x = input([2, height, 7, 3]);
         const config = {
@@ -317,6 +318,7 @@ describe('windows', () => {
   it('poolings', async () => {
     await fc.assert(
       fc.asyncProperty(window, async ({ size, stride, padding, known, height }) => {
+        fc.pre(known || size === 1 || size >= stride || padding === 'valid');
         const x = input([2, height, 7, 3]);
         const config = { pool_size: [size, size], strides: [stride, stride], padding };
         const inputs = [{ shape: known ? [height, 7, 3] : [null, null, 3] }];
