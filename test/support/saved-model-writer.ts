@@ -47,6 +47,8 @@ export interface WrittenGraph {
   /** File names by the nodes that hold their paths. */
   assets?: Record<string, string>;
   mainOp?: string;
+  /** The node that restores the variables. */
+  restore?: string;
 }
 
 export const FLOAT = 1;
@@ -82,7 +84,15 @@ export function tensor(dtype: number, shape: number[], texts: string[] = []): nu
 }
 
 function metaGraph(graph: WrittenGraph): number[] {
-  const { tags = ['serve'], nodes, functions = [], signatures, assets = {}, mainOp } = graph;
+  const {
+    tags = ['serve'],
+    nodes,
+    functions = [],
+    signatures,
+    assets = {},
+    mainOp,
+    restore,
+  } = graph;
   const library = concat(functions.map((one) => bytesField(1, functionDef(one))));
   const main = mainOp === undefined ? [] : bytesField(1, bytesField(1, mainOp));
   return concat([
@@ -91,6 +101,7 @@ function metaGraph(graph: WrittenGraph): number[] {
       2,
       concat([...nodes.map((node) => bytesField(1, nodeDef(node))), bytesField(2, library)]),
     ),
+    restore === undefined ? [] : bytesField(3, bytesField(3, restore)),
     mainOp === undefined ? [] : entry(4, 'saved_model_main_op', main),
     ...Object.entries(signatures).map(([name, one]) => entry(5, name, signatureDef(one))),
     ...Object.entries(assets).map(([node, file]) =>

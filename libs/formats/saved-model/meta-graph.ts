@@ -117,7 +117,7 @@ function readMetaGraph(reader: WireReader): MetaGraph {
     if (reader.field === 1) info = readMetaInfo(reader.message('its facts'));
     else if (reader.field === 2) definition = readGraphDef(reader.message('the graph'), constants);
     else if (reader.field === 3) rest.restoreNode = readSaver(reader.message('the saver'));
-    else if (reader.field === 4) readCollection(reader.message('a collection'), rest.collections);
+    else if (reader.field === 4) readCollection(reader.message('a collection'), rest);
     else if (reader.field === 5) readSignature(reader.message('a signature'), rest.signatures);
     else if (reader.field === 6) readAsset(reader.message('an asset'), rest.assets);
     else if (reader.field === 7) rest.objects = readObjectGraph(reader.message('the objects'));
@@ -135,9 +135,13 @@ function readSaver(reader: WireReader): string {
   return restore.replace(/:\d+$/, '');
 }
 
-function readCollection(entry: WireReader, into: Map<string, string[]>): void {
+/** Where TensorFlow 1 says what the assets are. */
+const ASSETS = 'saved_model_assets';
+
+function readCollection(entry: WireReader, into: Pick<MetaGraph, 'collections' | 'assets'>): void {
   let key = '';
   const names: string[] = [];
+  const assets = new Map<string, string>();
   while (entry.next()) {
     if (entry.field === 1) key = entry.text();
     else if (entry.field === 2) {
@@ -148,11 +152,28 @@ function readCollection(entry: WireReader, into: Map<string, string[]>): void {
           while (list.next())
             if (list.field === 1) names.push(list.text());
             else list.skip();
-        } else collection.skip();
+        } else if (collection.field === 5 && key === ASSETS)
+          readAssets(collection.message('a list of assets'), assets);
+        else collection.skip();
       }
     } else entry.skip();
   }
-  into.set(key, names);
+  into.collections.set(key, names);
+  for (const [name, file] of assets) into.assets.set(name, file);
+}
+
+/** Messages of whatever type, of which these are AssetFileDef. */
+function readAssets(list: WireReader, into: Map<string, string>): void {
+  while (list.next()) {
+    if (list.field !== 1) {
+      list.skip();
+      continue;
+    }
+    const any = list.message('an asset');
+    while (any.next())
+      if (any.field === 2) readAsset(any.message('an asset'), into);
+      else any.skip();
+  }
 }
 
 function readSignature(entry: WireReader, into: Map<string, SignatureDef>): void {

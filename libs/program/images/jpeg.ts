@@ -1,5 +1,12 @@
 import { checkSize, ImageFault, type Image } from './image.js';
-import { blockPixels, enlarged, ZIGZAG, type Plane } from './jpeg-blocks.js';
+import {
+  blockPixels,
+  enlarged,
+  fastBlockPixels,
+  fastQuantisers,
+  ZIGZAG,
+  type Plane,
+} from './jpeg-blocks.js';
 import { huffmanTable, JpegBits, type HuffmanTable } from './jpeg-bits.js';
 
 interface Component {
@@ -28,11 +35,15 @@ interface Scan {
 
 /**
  * Decodes a JPEG (ITU-T T.81: baseline, extended and progressive DCT with 8 bits, Huffman codes) to the bytes that libjpeg-turbo makes
- * with its accurate integer transform and fancy upsampling. `channels`: 0 as the picture has them, 1 for luminance, 3 for red, green
+ * with fancy upsampling and its fast integer transform, or its accurate one. `channels`: 0 as the picture has them, 1 for luminance, 3 for red, green
  * and blue. Throws ImageFault.
  */
-export function decodeJpeg(bytes: Uint8Array, channels: number): Image {
-  return new JpegDecoder(bytes).decode(channels);
+export function decodeJpeg(
+  bytes: Uint8Array,
+  channels: number,
+  transform: 'fast' | 'accurate',
+): Image {
+  return new JpegDecoder(bytes, transform === 'fast').decode(channels);
 }
 
 const MOST_SCANS = 1000;
@@ -53,7 +64,10 @@ class JpegDecoder {
   /** Blocks of a progressive scan that are known to be empty. */
   private empty = 0;
 
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly fast: boolean,
+  ) {}
 
   decode(channels: number): Image {
     if (this.bytes[0] !== 0xff || this.bytes[1] !== 0xd8) throw new ImageFault('it is no JPEG');
@@ -331,10 +345,13 @@ class JpegDecoder {
     const table = this.quantisers[quantisers];
     if (!table) throw new ImageFault('a table is missing');
     const data = new Uint8Array(stride * rows * 64);
+    const quick = this.fast ? fastQuantisers(table) : undefined;
     for (let row = 0; row < rows; row++)
       for (let column = 0; column < stride; column++) {
         const from = (row * stride + column) * 64;
-        blockPixels(coefficients, from, table, data, row * 64 * stride + column * 8, stride * 8);
+        const at = row * 64 * stride + column * 8;
+        if (quick) fastBlockPixels(coefficients, from, quick, data, at, stride * 8);
+        else blockPixels(coefficients, from, table, data, at, stride * 8);
       }
     const [hMost, vMost] = most(this.components);
     const plane = {

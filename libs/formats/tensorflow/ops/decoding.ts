@@ -7,11 +7,12 @@ const decode: OpRule = (op) => {
   if (dtype !== 'UINT8') op.unsupported(`pictures as ${dtype} are not.`);
   if (op.integer('ratio', 1) !== 1)
     op.unsupported('smaller pictures than that of the file are not.');
-  if (op.text('dct_method', '') === 'INTEGER_FAST') op.unsupported('the fast method is not.');
   if (!op.flag('fancy_upscaling', true)) op.unsupported('plain upscaling is not.');
+  // TensorFlow's own default is the fast one.
+  const transform = op.text('dct_method', '') === 'INTEGER_ACCURATE' ? 'accurate' : 'fast';
   const shape = [-1, -1, channels === 0 ? -1 : channels];
   return op.graph.kernel('decode-picture', [op.tensor(0)], [{ dtype: 'UINT8', shape }], {
-    attributes: { channels },
+    attributes: { channels, transform },
   });
 };
 
