@@ -38,7 +38,11 @@ export function compileGraphModel(
     method: '',
   };
   const target = new TensorGraph();
-  const rules = new Map([...opRules, ['Placeholder', tableOrNothing(tables)] as const]);
+  const rules = new Map([
+    ...opRules,
+    ['Placeholder', tableOrNothing(tables)] as const,
+    ['ExpandDims', expandDims] as const,
+  ]);
   const signatures = lowerSignature(target, askSignature(target, graph, signature), rules);
   return { state: 'servable', ...writeGraph(target.nodes, { ...facts, signatures }) };
 }
@@ -50,6 +54,18 @@ function tableOrNothing(tables: ReadonlyMap<string, TfTable>): OpRule {
     return table ? [table] : op.unsupported('it is no input of the signature.');
   };
 }
+
+/**
+ * TF.js adds the products of a convolution in float64. Where windows slide over a single channel, ONNX Runtime comes near that
+ * in two dimensions and not in one: the dimension of size 1 is then really there.
+ */
+const expandDims: OpRule = (op) => {
+  const value = op.tensor(0);
+  const [axis] = op.integersOf(1, 'axis');
+  if (axis === undefined || value.shape?.at(-1) !== 1)
+    return opRules.get('ExpandDims')?.(op) ?? op.unsupported('nothing here computes it.');
+  return [op.graph.op('Unsqueeze', [value, op.graph.integers([axis])])];
+};
 
 /** An output of no dtype is of the one that it has. */
 function infoOf({ name, ref, dtype = 'DT_INVALID', shape }: TfjsPort): [string, TensorInfo] {
