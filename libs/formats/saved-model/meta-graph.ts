@@ -142,7 +142,6 @@ function readCollection(
 ): void {
   let key = '';
   const names: string[] = [];
-  const assets = new Map<string, string>();
   while (entry.next()) {
     if (entry.field === 1) key = entry.text();
     else if (entry.field === 2) {
