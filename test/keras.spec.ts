@@ -35,9 +35,9 @@ describe('Keras models', () => {
       const greatest = differences.flatMap(({ greatest }) => greatest?.message ?? []);
       process.stdout.write(`${name}: ${greatest.join('; ') || 'equal'}\n`);
       expect(differences.filter(({ equal }) => !equal)).toEqual([]);
-      const program = JSON.parse(
-        await readFile(join(folder, name, 'program.json'), 'utf8'),
-      ) as { signature: { inputs: { name: string }[]; outputs: { name: string }[] } };
+      const program = JSON.parse(await readFile(join(folder, name, 'program.json'), 'utf8')) as {
+        signature: { inputs: { name: string }[]; outputs: { name: string }[] };
+      };
       const [first] = fixture.cases;
       expect({
         inputs: program.signature.inputs.map((input) => input.name),

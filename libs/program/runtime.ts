@@ -3,6 +3,7 @@ import { kernels } from './kernels/kernels.js';
 import { KernelArguments, tableShape, type Value } from './kernels/kernel.js';
 import { dense, denseRows, sparseForms } from './kernels/sparse.js';
 import { loadDense } from './dense.js';
+import { elementCount } from './dtype.js';
 import { loadForest, type LoadedForest, type WantedOutputs } from './forest.js';
 import { loadOblivious } from './oblivious.js';
 import type { OnnxSession } from './onnx-backend.js';
@@ -88,9 +89,12 @@ export async function loadProgram(
   }
   const keepsWeights = parsed.nodes.some((node) => node.kind === 'kernel' && node.weights);
   const whole = keepsWeights ? weights.byteLength : 0;
+  // The arrays of graphs inside the weights are there once, however many graphs there are.
+  const inGraphs = parsed.nodes.some((node) => node.kind === 'onnx' && node.graph);
+  const shared = inGraphs ? weights.byteLength : 0;
   reader.close();
   kernelWeights.close();
-  return new Graph(parsed, slots, steps, copied ? kernelWeights.copied : whole);
+  return new Graph(parsed, slots, steps, shared + (copied ? kernelWeights.copied : whole));
 }
 
 /** What the graph calls its inputs; see `Binding`. */
@@ -200,7 +204,7 @@ async function loadOnnx(node: OnnxNode, context: LoadContext): Promise<Step> {
   try {
     return {
       ...ports(Object.values(node.inputs), Object.values(node.outputs), context),
-      bytes: session.bytes,
+      bytes: node.graph ? elementCount(node.graph.shape) : session.bytes,
       run: (inputs, wanted) => runOnnx(session, names, inputs, results, wanted),
       close: () => session.close(),
     };

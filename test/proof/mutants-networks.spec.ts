@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { compile, importers } from '#formats';
+import { compile, type CompileResult, importers } from '#formats';
 import type { NetworkAnswer, NetworkQuestion } from '../support/network-child.js';
 import { type NetworkModel, networkModels } from '../support/network-fixtures.js';
 import { amount, proofTimeout, report } from '../support/proof.js';
@@ -18,6 +18,7 @@ import { Seeded } from '../support/seeded.js';
 const MOST_BYTES = 400_000;
 /** A mutant of these is read in milliseconds. */
 const PATIENCE_MS = 20_000;
+const LATE = 'it did not end';
 
 const known = (format: string) => importers.some((importer) => importer.format === format);
 const models = networkModels(known, MOST_BYTES);
@@ -31,12 +32,24 @@ it.each(formats)(
     const chance = new Seeded();
     const bases = models.filter((model) => model.format === format);
     const counts = { read: 0, unsupported: 0, failed: 0, untyped: 0 };
+    let late = 0;
     const mutants = Math.ceil(amount(2_000, 50_000) / formats.length);
     let slowest = 0;
     for (let i = 0; i < mutants; i++) {
       const base = chance.pick(bases);
       const before = performance.now();
-      const { outcome, reason } = await ask(mutate(base, chance));
+      const question = mutate(base, chance);
+      const { outcome, reason } = await ask(question);
+      if (reason === LATE && format === 'keras') {
+        // The HDF5 library has loops that some files keep in for ever: the process that compiles has a deadline for that.
+        const { state, reason: told } = await compileAll(question, 5_000);
+        expect({ state, told }).toEqual({
+          state: 'failed',
+          told: expect.stringMatching(/did not end within/),
+        });
+        late += 1;
+        continue;
+      }
       if (outcome === 'untyped') {
         throw new Error(`seed ${chance.seed}, mutant ${i} of ${base.name}: ${reason}`);
       }
@@ -49,6 +62,7 @@ it.each(formats)(
       models: bases.length,
       mutants,
       ...counts,
+      'ended at their deadline': late,
       slowest: `${(slowest / 1000).toFixed(2)} s`,
     });
   },
@@ -63,31 +77,37 @@ it(
     const mutants = amount(40, 1_500);
     for (let i = 0; i < mutants; i++) {
       const base = chance.pick(models);
-      const { files } = await readable(base, chance);
-      const folder = await mkdtemp(join(tmpdir(), 'slipway-mutant-'));
-      try {
-        for (const { path, bytes } of files) {
-          await mkdir(dirname(join(folder, path)), { recursive: true });
-          await writeFile(join(folder, path), bytes);
-        }
-        const uploads = files.map(({ path }) => ({ path, file: join(folder, path) }));
-        const limits = { milliseconds: PATIENCE_MS };
-        const outputFolder = join(folder, '.program');
-        const result = await compile({ files: uploads, limits, outputFolder });
-        counts[result.state] += 1;
-        if (result.lostProcess !== undefined) counts.lost += 1;
-        if (result.state !== 'servable') expect(result.reason).toMatch(/\S/);
-        if (/could not be read: /.test(result.reason ?? '')) {
-          throw new Error(`seed ${chance.seed}, mutant ${i} of ${base.name}: ${result.reason}`);
-        }
-      } finally {
-        await rm(folder, { recursive: true, force: true });
+      const result = await compileAll(await readable(base, chance), PATIENCE_MS);
+      counts[result.state] += 1;
+      if (result.lostProcess !== undefined) counts.lost += 1;
+      if (result.state !== 'servable') expect(result.reason).toMatch(/\S/);
+      if (/could not be read: /.test(result.reason ?? '')) {
+        throw new Error(`seed ${chance.seed}, mutant ${i} of ${base.name}: ${result.reason}`);
       }
     }
     report('damaged models, compiled', { seed: chance.seed, mutants, ...counts });
   },
   proofTimeout,
 );
+
+/** In the real process. */
+async function compileAll(
+  { files }: NetworkQuestion,
+  milliseconds: number,
+): Promise<CompileResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-mutant-'));
+  try {
+    for (const { path, bytes } of files) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), bytes);
+    }
+    const uploads = files.map(({ path }) => ({ path, file: join(folder, path) }));
+    const outputFolder = join(folder, '.program');
+    return await compile({ files: uploads, limits: { milliseconds }, outputFolder });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
 
 async function ask({ format, files }: NetworkQuestion): Promise<NetworkAnswer> {
   const asked = (child ??= fork(resolve('dist/test/support/network-child.js'), [], {
@@ -107,7 +127,7 @@ async function ask({ format, files }: NetworkQuestion): Promise<NetworkAnswer> {
       child = undefined;
       end({ outcome: 'untyped', reason: how });
     };
-    const timer = setTimeout(() => lose('it did not end'), PATIENCE_MS);
+    const timer = setTimeout(() => lose(LATE), PATIENCE_MS);
     asked.once('message', (answer) => end(answer as NetworkAnswer));
     asked.once('exit', (code, signal) => lose(`the process ended with ${signal ?? code}`));
     asked.send({ format, files } satisfies NetworkQuestion);

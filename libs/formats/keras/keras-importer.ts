@@ -4,7 +4,6 @@ import {
   UnsupportedModel,
   type ModelImporter,
   type UploadedFile,
-  type Verdict,
 } from '../importer.js';
 import { compileLayers } from '../layers/compile-layers.js';
 import type { Dialect, Layer } from '../layers/layer.js';
@@ -37,14 +36,9 @@ export const kerasImporter: ModelImporter = {
       throw new UnsupportedModel(`There are ${others.length + 1} Keras models; log one a version.`);
     const isArchive = isZip(await file.read(0, 4));
     const model = isArchive ? await readArchive(file) : await readWhole(file);
-    const verdict = compile(model);
-    return verdict;
+    return compileLayers(model, { importer: `keras@${VERSION}`, format: 'keras' });
   },
 };
-
-function compile(model: Layer): Verdict {
-  return compileLayers(model, { importer: `keras@${VERSION}`, format: 'keras' });
-}
 
 /** Files that end like models of Keras and begin like them; whatever they are called, HDF5 files are no others' models. */
 async function findModels(files: UploadedFile[]): Promise<UploadedFile[]> {

@@ -2,7 +2,7 @@ import type { TensorSpec } from '#program';
 import type { Verdict } from '../importer.js';
 import { TensorGraph } from '../tensor-graph/tensor-graph.js';
 import { writeGraph } from '../tensor-graph/write-graph.js';
-import { dtypeNamed, LayerTensor, type Layer } from './layer.js';
+import { LayerTensor, type Layer } from './layer.js';
 import { tensorRefs, TensorRef, type LayerModel, type ModelInput } from './layer-model.js';
 import { ModelRun } from './run-model.js';
 
@@ -38,12 +38,7 @@ function inputSpec(model: Layer, input: ModelInput | undefined, name: string): T
     return model.unsupported(
       'nothing says the shape of its input; call it once, or give it an Input, before it is saved',
     );
-  const dtype = dtypeNamed(input.dtype);
-  if (!dtype)
-    return input.layer.unsupported(
-      `its input is of the type ${JSON.stringify(input.dtype.slice(0, 40))}`,
-    );
-  return { name, dtype, shape };
+  return { name, dtype: input.dtype, shape };
 }
 
 function outputNames(model: Layer, inner: LayerModel, count: number): string[] {

@@ -1,6 +1,7 @@
+import type { DType } from '#program';
 import { Part } from '../document.js';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
-import { Layer, layerNamed, type Dialect } from './layer.js';
+import { dtypeNamed, Layer, layerNamed, type Dialect } from './layer.js';
 import { ruleOf } from './layer-rules.js';
 
 /** Models inside of models, wrappers around wrappers: deeper is hostile. */
@@ -26,7 +27,7 @@ export interface ModelInput {
   name: string;
   /** −1: of any size. Undefined: it is not said. */
   shape?: number[];
-  dtype: string;
+  dtype: DType;
 }
 
 /** Tensor `tensor` of call `call` of a layer. */
@@ -245,9 +246,13 @@ function modelInput(layer: Layer, name = layer.name): ModelInput {
   if (layer.flag('ragged', false)) layer.unsupported('its input is ragged');
   if (layer.flag('optional', false)) layer.unsupported('its input is optional');
   const part = layer.has('batch_shape') ?? layer.has('batch_input_shape') ?? layer.has('shape');
-  const given = layer.has('dtype');
-  const named = typeof given?.value === 'string' ? given.value : layer.dtype;
-  return { layer, name, dtype: named, ...(part && { shape: readShape(part) }) };
+  const given = layer.has('dtype')?.value;
+  const dtype = typeof given === 'string' ? dtypeNamed(given) : layer.dtype;
+  if (!dtype)
+    return layer.unsupported(
+      `its input is of the type ${JSON.stringify(String(given).slice(0, 40))}`,
+    );
+  return { layer, name, dtype, ...(part && { shape: readShape(part) }) };
 }
 
 function readShape(part: Part): number[] {

@@ -64,6 +64,7 @@ class StructuredControl {
   nodes(): ReadonlyMap<string, TfNode> {
     this.findFrames();
     for (const name of this.frames.keys()) this.loop(name, 0);
+    this.dropFrames();
     this.branches(this.all);
     return this.all;
   }
@@ -110,6 +111,14 @@ class StructuredControl {
       for (const { exits } of found)
         for (const exit of exits) this.frameOfExit.set(exit.name, name);
     }
+  }
+
+  /** Drops what stands inside of frames: functions have it now. */
+  private dropFrames(): void {
+    const users = this.users();
+    const open = [...this.all.values()].filter(({ op }) => plainName(op) === 'Enter');
+    for (let node = open.pop(); node; node = open.pop())
+      if (this.all.delete(node.name)) open.push(...(users.get(node.name) ?? []));
   }
 
   private users(): Map<string, TfNode[]> {

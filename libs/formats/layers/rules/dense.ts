@@ -78,50 +78,44 @@ export function einsumDense(
 
 /** An einsum of two tensors; the shape of what it makes is known as far as those of its inputs are. */
 export function einsum(call: LayerCall, equation: string, values: GraphValue[]): GraphValue {
-  const parts = /^([A-Za-z.]+),([A-Za-z.]+)->([A-Za-z.]+)$/.exec(equation.replaceAll(' ', ''));
+  const plain = equation.replaceAll(' ', '');
+  const parts = /^([A-Za-z.]+),([A-Za-z.]+)->([A-Za-z.]+)$/.exec(plain);
   const [one, other] = values;
   if (!parts || !one || !other)
     return call.unsupported(
       `the equation ${JSON.stringify(equation.slice(0, 100))} is none of two tensors`,
     );
   const [left = '', right = '', made = ''] = parts.slice(1);
-  const spelt = [left, right].map((letters, i) =>
-    spellOut(call, letters, values[i]?.shape?.length ?? 0),
-  );
+  const spelt = [spellOut(call, left, one), spellOut(call, right, other)];
   const sizes = new Map<string, number>();
-  spelt.forEach((letters, i) => {
-    [...letters].forEach((letter, axis) => {
+  spelt.forEach((letters, i) =>
+    letters.forEach((letter, axis) => {
       const size = values[i]?.shape?.[axis] ?? -1;
       if (size >= 0 || !sizes.has(letter)) sizes.set(letter, size);
-    });
-  });
-  const elided = made.includes('...')
-    ? (spelt
-        .map((letters) => [...letters].filter((letter) => /[0-9]/.test(letter)).join(''))
-        .find((l) => l) ?? '')
-    : '';
-  const answered = made.replace('...', elided);
-  const shape = [...answered].map((letter) => sizes.get(letter) ?? -1);
-  const written = [left, right, made].map((letters) => letters).join(' ');
-  if (/[^A-Za-z. ]/.test(written)) return call.unsupported('its equation has other letters');
-  return call.graph.op(
-    'Einsum',
-    [one, other],
-    { equation: `${left},${right}->${made}` },
-    {
-      dtype: one.dtype,
-      shape,
-    },
+    }),
   );
+  const elided = spelt.map((letters) => letters.filter((letter) => /[0-9]/.test(letter)));
+  const answered = lettersOf(made, elided.find((letters) => letters.length > 0) ?? []);
+  const shape = answered.map((letter) => sizes.get(letter) ?? -1);
+  const attributes = { equation: `${left},${right}->${made}` };
+  return call.graph.op('Einsum', [one, other], attributes, { dtype: one.dtype, shape });
 }
 
-/** The letters of all axes; those that an ellipsis stands for are digits. */
-function spellOut(call: LayerCall, letters: string, rank: number): string {
-  const named = letters.replace('...', '').length;
-  if (!letters.includes('...')) {
-    if (named !== rank) call.unsupported(`its equation names ${named} axes of ${rank}`);
-    return letters;
-  }
-  const digits = Array.from({ length: rank - named }, (_, i) => String(i % 10)).join('');
-  return letters.replace('...', digits);
+/** The letters of an equation's part, with those that its ellipsis stands for. */
+function lettersOf(part: string, elided: readonly string[]): string[] {
+  const [before = '', after] = part.split('...');
+  if (after === undefined) return before.split('');
+  return [...before.split(''), ...elided, ...after.split('')];
+}
+
+/** The letters of all axes; those that an ellipsis stands for are numbers. */
+function spellOut(call: LayerCall, part: string, value: GraphValue): string[] {
+  const rank = call.rankOf(value);
+  const named = part.replace('...', '').length;
+  if (named > rank || (named < rank && !part.includes('...')))
+    call.unsupported(`its equation names ${named} axes of ${rank}`);
+  return lettersOf(
+    part,
+    Array.from({ length: rank - named }, (_, i) => String(i)),
+  );
 }

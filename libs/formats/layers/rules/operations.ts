@@ -1,151 +1,12 @@
-import type { DType } from '#program';
-import { dataOf } from '../../tensor-graph/known.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { dtypeNamed, LayerTensor } from '../layer.js';
-import { tensorsOf, type Argument, type LayerCall } from '../layer-call.js';
+import { tensorsOf, type LayerCall } from '../layer-call.js';
 import type { LayerRule } from '../layer-rule.js';
+import { commonType, Operation, type OperationRule } from './operation.js';
+import { takeItem } from './taken-items.js';
 import { gelu, approximateGelu, softmaxOver } from './activations.js';
 
-/** An operation of `keras.ops` or `tf`: its arguments by name or place, and what its configuration says of them. */
-class Operation {
-  constructor(
-    readonly call: LayerCall,
-    readonly name: string,
-  ) {}
-
-  get graph() {
-    return this.call.graph;
-  }
-
-  unsupported(reason: string): never {
-    return this.call.unsupported(reason);
-  }
-
-  /** An argument by its place, by one of its names, or from the configuration. */
-  argument(place: number, ...names: string[]): Argument | undefined {
-    const { args, kwargs, layer } = this.call;
-    for (const name of names)
-      if (kwargs[name] !== undefined && kwargs[name] !== null) return kwargs[name];
-    if (place >= 0 && args[place] !== undefined && args[place] !== null) return args[place];
-    for (const name of names) {
-      const value = layer.has(name)?.value;
-      if (value !== undefined && name !== 'name') return value as Argument;
-    }
-    return undefined;
-  }
-
-  /** A tensor, or a constant as one of the same type as its partner. */
-  value(place: number, names: string[], like?: GraphValue): GraphValue {
-    const given = this.argument(place, ...names);
-    if (given instanceof LayerTensor) return given.value;
-    if (given === undefined) return this.unsupported(`it has no ${names[0]}`);
-    return this.constant(given, like);
-  }
-
-  /** Numbers take the type of their partner, floats that of a float. */
-  private constant(given: Argument, like: GraphValue | undefined): GraphValue {
-    const sizes: number[] = [];
-    let level: Argument = given;
-    while (Array.isArray(level)) {
-      sizes.push(level.length);
-      level = level[0] ?? null;
-      if (sizes.length > 16) return this.unsupported('a constant of it is nested too deep');
-    }
-    const flat = Array.isArray(given) ? (given as unknown[]).flat(16) : [given];
-    if (flat.every((item) => typeof item === 'string'))
-      return this.graph.constant('BYTES', sizes, flat.map(String));
-    if (!flat.every((item) => typeof item === 'number' || typeof item === 'boolean'))
-      return this.unsupported('an argument of it is neither a tensor nor numbers');
-    const numbers = flat as (number | boolean)[];
-    const isFloat = numbers.some((item) => typeof item === 'number' && !Number.isInteger(item));
-    const own: DType = isFloat ? 'FP32' : typeof numbers[0] === 'boolean' ? 'BOOL' : 'INT32';
-    const dtype = like && (like.dtype.startsWith('FP') || !isFloat) ? like.dtype : own;
-    return this.graph.constant(dtype, sizes, dataOf(dtype, numbers));
-  }
-
-  /** Two values of one type. */
-  pair(): [GraphValue, GraphValue] {
-    const names = [
-      ['x1', 'x'],
-      ['x2', 'y'],
-    ] as const;
-    const first = this.argument(0, ...names[0]);
-    const second = this.argument(1, ...names[1]);
-    const other = second instanceof LayerTensor ? second.value : undefined;
-    const one = first instanceof LayerTensor ? first.value : this.value(0, [...names[0]], other);
-    return this.alike(one, this.value(1, [...names[1]], one));
-  }
-
-  alike(one: GraphValue, other: GraphValue): [GraphValue, GraphValue] {
-    const dtype = commonType(one.dtype, other.dtype);
-    return [this.graph.cast(one, dtype), this.graph.cast(other, dtype)];
-  }
-
-  get x(): GraphValue {
-    return this.value(0, [
-      'x',
-      'input',
-      'inputs',
-      'a',
-      'tensor',
-      'value',
-      'features',
-      'logits',
-      'params',
-    ]);
-  }
-
-  /** Floats as they are, integers as FP32. */
-  get float(): GraphValue {
-    const { x } = this;
-    return x.dtype.startsWith('FP') ? x : this.graph.cast(x, 'FP32');
-  }
-
-  integers(place: number, ...names: string[]): number[] | undefined {
-    const given = this.argument(place, ...names);
-    if (given === undefined) return undefined;
-    const list = Array.isArray(given) ? given : [given];
-    return list.every((item) => Number.isInteger(item))
-      ? (list as number[])
-      : this.unsupported(`its ${names[0]} are no integers`);
-  }
-
-  number(place: number, absent: number, ...names: string[]): number {
-    const given = this.argument(place, ...names);
-    return typeof given === 'number' ? given : absent;
-  }
-
-  flag(place: number, ...names: string[]): boolean {
-    return this.argument(place, ...names) === true;
-  }
-
-  /** Axes from the front; all of them where none is said. */
-  axes(place = 1): number[] {
-    const { x } = this;
-    const rank = this.call.rankOf(x);
-    const given =
-      this.integers(place, 'axis', 'axes', 'dims') ?? x.shape?.map((_, axis) => axis) ?? [];
-    return given.map((axis) => this.call.axis(axis, rank));
-  }
-}
-
-function commonType(one: DType, other: DType): DType {
-  if (one === other) return one;
-  const order: DType[] = [
-    'BOOL',
-    'UINT8',
-    'INT8',
-    'INT16',
-    'INT32',
-    'INT64',
-    'FP16',
-    'FP32',
-    'FP64',
-  ];
-  return order.indexOf(one) > order.indexOf(other) ? one : other;
-}
-
-type Rule = (op: Operation) => GraphValue | GraphValue[];
+type Rule = OperationRule;
 
 const unary =
   (operator: string): Rule =>
@@ -301,77 +162,6 @@ const matmul: Rule = (op) => {
   const first = op.value(0, ['x1', 'a', 'x']);
   return op.graph.op('MatMul', op.alike(first, op.value(1, ['x2', 'b', 'y'], first)));
 };
-
-/** `x[…]`: numbers, slices, new axes and an ellipsis. */
-const item: Rule = (op) => {
-  const key = op.argument(1, 'key', 'slice_spec');
-  const { shapes } = op.call;
-  const parts: Argument[] = Array.isArray(key) ? key : [key ?? null];
-  let x = op.value(0, ['x', 'tensor']);
-  const rank = op.call.rankOf(x);
-  const named = parts.filter((part) => part !== null && !isEllipsis(part)).length;
-  const gone: number[] = [];
-  const added: number[] = [];
-  let axis = 0;
-  let place = 0;
-  for (const part of parts) {
-    if (part === null) {
-      added.push(place++);
-    } else if (isEllipsis(part)) {
-      const skipped = rank - named;
-      axis += skipped;
-      place += skipped;
-    } else if (typeof part === 'number') {
-      x = shapes.slice(x, axis, part, part === -1 ? 2 ** 53 - 1 : part + 1);
-      gone.push(axis++);
-    } else {
-      x = sliced(op, x, axis++, part);
-      place += 1;
-    }
-  }
-  if (axis > rank) return op.unsupported('it takes more axes than there are');
-  if (gone.length > 0) x = shapes.squeeze(x, gone);
-  return added.length > 0 ? shapes.unsqueeze(x, added) : x;
-};
-
-function isEllipsis(part: Argument): boolean {
-  return (
-    part === '...' || part === 'Ellipsis' || (isRecord(part) && part.class_name === '__ellipsis__')
-  );
-}
-
-function isRecord(part: Argument): part is { [name: string]: Argument } {
-  return (
-    part !== null &&
-    typeof part === 'object' &&
-    !Array.isArray(part) &&
-    !(part instanceof LayerTensor)
-  );
-}
-
-function sliced(op: Operation, x: GraphValue, axis: number, part: Argument): GraphValue {
-  if (!isRecord(part)) return op.unsupported('it takes elements by tensors');
-  const slice = isRecord(part.config ?? null)
-    ? (part.config as { [name: string]: Argument })
-    : part;
-  const bound = (name: string): number | undefined => {
-    const value = slice[name] ?? null;
-    if (value === null) return undefined;
-    return typeof value === 'number' ? value : op.unsupported('it slices by tensors');
-  };
-  const step = bound('step') ?? 1;
-  if (step === 0) return op.unsupported('its slice has the step 0');
-  const most = 2 ** 53 - 1;
-  const [start, stop] = [bound('start'), bound('stop')];
-  if (start === undefined && stop === undefined && step === 1) return x;
-  return op.call.shapes.slice(
-    x,
-    axis,
-    start ?? (step > 0 ? 0 : -1),
-    stop ?? (step > 0 ? most : -most),
-    step,
-  );
-}
 
 const squeeze: Rule = (op) => {
   const given = op.integers(1, 'axis');
@@ -532,7 +322,7 @@ const rules: Record<string, Rule> = {
   where,
   l2normalize: l2,
   matmul,
-  getitem: item,
+  getitem: takeItem,
   expanddims: (op) => {
     const { x } = op;
     const rank = op.call.rankOf(x);

@@ -145,7 +145,7 @@ function hashed(call: LayerCall): GraphValue {
 }
 
 function integerOr(layer: Layer, dtype: DType): DType {
-  return /^INT/.test(layer.dtype) ? layer.dtype : dtype;
+  return layer.dtype.startsWith('INT') ? layer.dtype : dtype;
 }
 
 /** A vocabulary and what stands before it: the mask, and places for what it does not have. */
@@ -201,7 +201,9 @@ function vocabularyOf(layer: Layer, given: VocabularyGiven): Vocabulary {
 
 function special(layer: Layer, name: string, absent: string | undefined): string | undefined {
   const part = layer.config.optional(name);
-  return part === undefined ? absent : part.value === null ? undefined : String(part.value);
+  if (part === undefined) return absent;
+  if (part.value === null) return undefined;
+  return typeof part.value === 'number' ? String(part.value) : part.text();
 }
 
 function lookedUp(call: LayerCall, dtype: DType): GraphValue {
@@ -379,14 +381,8 @@ function vectorised(call: LayerCall): GraphValue {
   const base = graph.op('Expand', [empty, shapes.join([rows, width])]);
   const whole = graph.op('ScatterND', [base, places, ids]);
   if (mode !== 'int') {
-    const known = shapes.reshape(whole, [rows, width]);
-    return encoded(
-      call,
-      { ...known, shape: [text.shape?.[0] ?? -1, -1] },
-      vocabulary.depth,
-      'int',
-      layer.isKeras3 ? 'INT64' : floatOr(layer),
-    );
+    const numbers = layer.isKeras3 ? 'INT64' : floatOr(layer);
+    return encoded(call, whole, vocabulary.depth, 'int', numbers);
   }
   if (wanted === undefined) return whole;
   const cut = shapes.slice(whole, 1, 0, wanted);

@@ -2,6 +2,7 @@ import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried, chosen, isFloat } from './carriers.js';
 import { allChannelsFirst, channelsLast } from './layouts.js';
+import { gelu, layerNormalisation } from './patterns.js';
 
 /** An operator element by element, without moving what has its channels first. */
 export function elementwise(op: TfOp, operator: string, inputs: GraphValue[]): GraphValue {
@@ -10,8 +11,10 @@ export function elementwise(op: TfOp, operator: string, inputs: GraphValue[]): G
   return channelsLast(op.graph, carried(op, operator, moved));
 }
 
-function same(operator: string): OpRule {
-  return (op) => [elementwise(op, operator, op.tensors())];
+function same(operator: string, pattern?: typeof gelu): OpRule {
+  return (op) => [
+    pattern?.(op.graph, op.tensor(0), op.tensor(1)) ?? elementwise(op, operator, op.tensors()),
+  ];
 }
 
 const floorMod: OpRule = (op) => {
@@ -118,9 +121,9 @@ const addN: OpRule = (op) => [
 
 /** Arithmetic of two numbers, and of many. */
 export const arithmetic: Record<string, OpRule> = {
-  ...all(same('Add'), 'Add AddV2'),
+  ...all(same('Add', layerNormalisation), 'Add AddV2'),
   Sub: same('Sub'),
-  Mul: same('Mul'),
+  Mul: same('Mul', gelu),
   ...all(quotient, 'RealDiv Div TruncateDiv'),
   ...all(floorMod, 'FloorMod'),
   ...all(truncateMod, 'Mod TruncateMod'),

@@ -3,6 +3,7 @@ import { all, type OpRule, type TfOp } from '../op-rule.js';
 import { carried, carrierOf, chosen, unsupportedDType } from './carriers.js';
 import { elementwise } from './arithmetic.js';
 import { allChannelsFirst, channelsLast } from './layouts.js';
+import { rememberErfc } from './patterns.js';
 
 type Rule = (op: TfOp, x: GraphValue) => GraphValue;
 
@@ -145,7 +146,9 @@ function erfc(op: TfOp, x: GraphValue): GraphValue {
   const power = carried(op, 'Sub', [series, mul(op, x, x)]);
   const tail = mul(op, t, carried(op, 'Exp', [power]));
   const centre = carried(op, 'Sub', [one, carried(op, 'Erf', [x])]);
-  return chosen(op, op.graph.op('Greater', [x, number(op, x, 0.5)]), tail, centre);
+  const result = chosen(op, op.graph.op('Greater', [x, number(op, x, 0.5)]), tail, centre);
+  rememberErfc(result, x);
+  return result;
 }
 
 /** The angle of the point x, y, from −π to π, also where zeros have signs. */

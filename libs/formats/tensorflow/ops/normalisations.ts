@@ -1,11 +1,50 @@
 import { all, type OpRule } from '../op-rule.js';
 import { carried } from './carriers.js';
+import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
+import { joined, productOf, sizesOf } from './size-lists.js';
 import { channelsFirst, channelsLast } from './layouts.js';
 
-/** With the statistics that the model has learned; those of a batch are training. */
+/**
+ * With the statistics of what comes in, which training takes and Keras 2 where it normalises layers: each row is a channel there.
+ * The variance that is answered is that of a sample.
+ */
+const byOwnStatistics: OpRule = (op) => {
+  const { graph } = op;
+  if (op.float('exponential_avg_factor', 1) !== 1)
+    return op.unsupported('statistics mixed with those of the batch are not.');
+  const [x, scale, offset] = [op.tensor(0), op.tensor(1), op.tensor(2)];
+  if (x.dtype !== 'FP32') return op.unsupported(`${x.dtype} is not.`);
+  const second = op.text('data_format', 'NHWC').startsWith('NC');
+  const rank = op.rank(0);
+  const axes = Array.from({ length: rank }, (_, i) => i).filter(
+    (i) => i !== (second ? 1 : rank - 1),
+  );
+  const mean = (value: GraphValue) =>
+    graph.op('ReduceMean', [value, graph.integers(axes)], { keepdims: 1 });
+  const centre = mean(x);
+  const distance = graph.op('Sub', [x, centre]);
+  const variance = mean(graph.op('Mul', [distance, distance]));
+  const spread = (vector: GraphValue) =>
+    second ? graph.reshape(vector, [-1, ...axes.slice(1).map(() => 1)]) : vector;
+  const epsilon = graph.scalar('FP32', op.float('epsilon', 1e-4));
+  const deviation = graph.op('Sqrt', [graph.op('Add', [variance, epsilon])]);
+  const scaled = graph.op('Mul', [graph.op('Div', [distance, deviation]), spread(scale)]);
+  const counts = axes.map((axis) => sizesOf(op, x, axis, axis + 1));
+  const count = graph.cast(productOf(op, joined(op, counts)), 'FP32');
+  const one = graph.scalar('FP32', 1);
+  const fewer = graph.op('Max', [graph.op('Sub', [count, one]), one]);
+  const sample = graph.op('Mul', [variance, graph.op('Div', [count, fewer])]);
+  const [flatMean, flatSample, flatVariance] = [centre, sample, variance].map((value) =>
+    graph.reshape(value, [-1]),
+  );
+  if (!flatMean || !flatSample || !flatVariance) return op.unsupported('an output is missing.');
+  const output = graph.op('Add', [scaled, spread(offset)], {}, { dtype: 'FP32', shape: x.shape });
+  return [output, flatMean, flatSample, flatMean, flatVariance, flatMean];
+};
+
+/** With the statistics that the model has learned. */
 const batchNormalisation: OpRule = (op) => {
-  if (op.flag('is_training', true))
-    return op.unsupported('it takes the statistics of the batch (is_training is true).');
+  if (op.flag('is_training', true)) return byOwnStatistics(op);
   const [x, scale, offset, mean, variance] = [0, 1, 2, 3, 4].map((i) => op.tensor(i));
   if (!x || !scale || !offset || !mean || !variance) return op.unsupported('an input is missing.');
   const second = op.text('data_format', 'NHWC').startsWith('NC');

@@ -12,9 +12,11 @@ function fakeQuantised(op: TfOp, x: GraphValue, low: GraphValue, high: GraphValu
   const most = graph.scalar('FP32', 2 ** op.integer('num_bits', 8) - 1);
   const scale = graph.op('Div', [graph.op('Sub', [high, low]), graph.op('Sub', [most, least])]);
   const zero = graph.op('Sub', [least, graph.op('Div', [low, scale])]);
-  // Halves go away from zero here, which numbers not below zero do by their floor after adding a half.
+  // Halves go away from zero here, and what is negative is cut to the least step anyway.
   const half = graph.scalar('FP32', 0.5);
-  const rounded = graph.op('Floor', [graph.op('Add', [zero, half])]);
+  const floor = graph.op('Floor', [zero]);
+  const isMore = graph.op('GreaterOrEqual', [graph.op('Sub', [zero, floor]), half]);
+  const rounded = graph.op('Add', [floor, graph.cast(isMore, 'FP32')]);
   const nudged = graph.op('Min', [graph.op('Max', [rounded, least]), most]);
   const nudgedLow = graph.op('Mul', [graph.op('Sub', [least, nudged]), scale]);
   const nudgedHigh = graph.op('Mul', [graph.op('Sub', [most, nudged]), scale]);
