@@ -135,41 +135,45 @@ function readSaver(reader: WireReader): string {
   return restore.replace(/:\d+$/, '');
 }
 
-/** Lists of nodes, and, in the collection of assets that TensorFlow 1 has in place of a field, what a file is called. */
-function readCollection(
-  entry: WireReader,
-  { collections, assets }: Pick<MetaGraph, 'collections' | 'assets'>,
-): void {
+/** Where TensorFlow 1 says what the assets are. */
+const ASSETS = 'saved_model_assets';
+
+function readCollection(entry: WireReader, into: Pick<MetaGraph, 'collections' | 'assets'>): void {
   let key = '';
   const names: string[] = [];
+  const assets = new Map<string, string>();
   while (entry.next()) {
     if (entry.field === 1) key = entry.text();
     else if (entry.field === 2) {
       const collection = entry.message('a collection');
       while (collection.next()) {
-        const { field } = collection;
-        const isAssets = field === 5 && key === ASSETS;
-        if (field !== 1 && !isAssets) {
-          collection.skip();
-          continue;
-        }
-        const list = collection.message('a list');
-        while (list.next())
-          if (list.field === 1 && isAssets) readAny(list.message('an asset'), assets);
-          else if (list.field === 1) names.push(list.text());
-          else list.skip();
+        if (collection.field === 1) {
+          const list = collection.message('a list of nodes');
+          while (list.next())
+            if (list.field === 1) names.push(list.text());
+            else list.skip();
+        } else if (collection.field === 5 && key === ASSETS)
+          readAssets(collection.message('a list of assets'), assets);
+        else collection.skip();
       }
     } else entry.skip();
   }
-  collections.set(key, names);
+  into.collections.set(key, names);
+  for (const [name, file] of assets) into.assets.set(name, file);
 }
 
-const ASSETS = 'saved_model_assets';
-
-function readAny(reader: WireReader, into: Map<string, string>): void {
-  while (reader.next())
-    if (reader.field === 2) readAsset(reader.message('an asset'), into);
-    else reader.skip();
+/** Messages of whatever type, of which these are AssetFileDef. */
+function readAssets(list: WireReader, into: Map<string, string>): void {
+  while (list.next()) {
+    if (list.field !== 1) {
+      list.skip();
+      continue;
+    }
+    const any = list.message('an asset');
+    while (any.next())
+      if (any.field === 2) readAsset(any.message('an asset'), into);
+      else any.skip();
+  }
 }
 
 function readSignature(entry: WireReader, into: Map<string, SignatureDef>): void {
