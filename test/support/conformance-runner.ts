@@ -13,6 +13,8 @@ export interface ConformanceCase {
   folder: string;
   /** How near to the model's library the outputs are, beside bit for bit: relative to the largest of each. */
   tolerance: number;
+  /** … and this more. */
+  absolute?: number;
   /** Has ONNX parts. */
   onnx: boolean;
   /** Which of the model's signatures; absent: the default one. */
@@ -25,7 +27,7 @@ export interface PlainTensor {
   dtype: Tensor['dtype'];
   shape: number[];
   bytes?: string;
-  texts?: (string | null)[];
+  texts?: (string | null | { base64: string })[];
 }
 
 /** What the suite needs of where it runs. */
@@ -46,7 +48,7 @@ export interface ConformanceAnswer {
 /** Loads the program of a case, runs it, and compares its outputs with those that are expected. */
 export async function runCase(
   host: ConformanceHost,
-  { folder, tolerance, signature }: ConformanceCase,
+  { folder, tolerance, absolute = 0, signature }: ConformanceCase,
 ): Promise<ConformanceAnswer> {
   const { library, read, onnx } = host;
   const json = async (name: string): Promise<unknown> =>
@@ -68,14 +70,18 @@ export async function runCase(
   const wanted = ((await json('expected.json')) as PlainTensor[]).map((t) => fromPlain(library, t));
   const differences = wanted.flatMap((want) => {
     const got = outputs.find(({ name }) => name === want.name);
-    const difference = got ? differenceOf(got, want, tolerance) : 'is missing';
+    const difference = got ? differenceOf(got, want, { tolerance, absolute }) : 'is missing';
     return difference ? [`${want.name} ${difference}`] : [];
   });
   return { outputs: outputs.map(toPlain), compared: wanted.length, differences };
 }
 
 /** Texts, integers and classes are the same; floats too, or within the tolerance times the largest of them. */
-function differenceOf(got: Tensor, want: Tensor, tolerance: number): string | undefined {
+function differenceOf(
+  got: Tensor,
+  want: Tensor,
+  { tolerance, absolute }: { tolerance: number; absolute: number },
+): string | undefined {
   if (got.data.length !== want.data.length) {
     return `has ${got.data.length} elements where ${want.data.length} are expected`;
   }
@@ -86,7 +92,7 @@ function differenceOf(got: Tensor, want: Tensor, tolerance: number): string | un
   for (let i = 0; i < want.data.length; i++) {
     const [a, b] = [got.data[i], want.data[i]];
     if (Object.is(a, b) || String(a) === String(b)) continue;
-    if (float && Math.abs(Number(a) - Number(b)) <= tolerance * largest) continue;
+    if (float && Math.abs(Number(a) - Number(b)) <= tolerance * largest + absolute) continue;
     return `[${i}] is ${String(a)} where ${String(b)} is expected`;
   }
   return undefined;
@@ -96,7 +102,7 @@ function differenceOf(got: Tensor, want: Tensor, tolerance: number): string | un
 export function toPlain({ name, dtype, shape, data }: Tensor): PlainTensor {
   if (Array.isArray(data)) {
     const texts = data.map((x) =>
-      typeof x === 'string' || x === null ? x : new TextDecoder().decode(x),
+      typeof x === 'string' || x === null ? x : { base64: btoa(String.fromCharCode(...x)) },
     );
     return { name, dtype, shape, texts };
   }
@@ -126,7 +132,14 @@ function normaliseNaN(data: Float32Array | Float64Array): void {
 /** The tensor that {@link toPlain} wrote. */
 export function fromPlain(library: typeof ProgramLibrary, plain: PlainTensor): Tensor {
   const { name, dtype, shape, bytes = '', texts } = plain;
-  if (texts) return { name, dtype, shape, data: texts };
+  if (texts) {
+    const data = texts.map((x) =>
+      typeof x === 'object' && x !== null
+        ? Uint8Array.from(atob(x.base64), (char) => char.charCodeAt(0))
+        : x,
+    );
+    return { name, dtype, shape, data };
+  }
   const raw = Uint8Array.from(atob(bytes), (char) => char.charCodeAt(0));
   const data: TensorData = library.newData(dtype, library.elementCount(shape));
   if (!Array.isArray(data)) new Uint8Array(data.buffer).set(raw);
