@@ -22,7 +22,8 @@ const BENCHES: Record<string, string> = {
   catboost: "Oblivious trees on one thread, beside CatBoost's own predictor",
   formats:
     'Models of every format on one thread, beside their own libraries, numpy and ONNX Runtime',
-  neural: 'Networks of TensorFlow on one thread, beside ONNX Runtime on a plain ONNX of the same network',
+  neural:
+    'Networks of TensorFlow on one thread, beside ONNX Runtime on a plain ONNX of the same network',
   registry: 'The registry, beside pgbench with the same statements',
   start: 'Start and memory',
   blobs: 'Artifacts',

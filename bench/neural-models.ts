@@ -25,7 +25,11 @@ class TfNetwork {
   readonly nodes: Record<string, NodeLiteral> = {};
   private count = 0;
 
-  add(operation: string, inputs: string[], attributes: Record<string, AttributeLiteral> = {}): string {
+  add(
+    operation: string,
+    inputs: string[],
+    attributes: Record<string, AttributeLiteral> = {},
+  ): string {
     const name = `n${this.count++}`;
     this.nodes[name] = [operation, inputs, attributes];
     return name;
@@ -59,7 +63,10 @@ let seed = 1;
 /** Numbers of about the size that trained weights have. */
 function weights(shape: number[], fan: number): Float32Array {
   const count = shape.reduce((product, size) => product * size, 1);
-  return Float32Array.from(normals(seed++, Math.ceil(count / 20)).subarray(0, count), (x) => x / Math.sqrt(fan));
+  return Float32Array.from(
+    normals(seed++, Math.ceil(count / 20)).subarray(0, count),
+    (x) => x / Math.sqrt(fan),
+  );
 }
 
 export function neuralModels(): NeuralModel[] {
@@ -78,7 +85,10 @@ function mlp(): NeuralModel {
     const [kernel, bias] = [weights([from, size], from), weights([size], 4)];
     const product = network.add('MatMul', [ours, network.floats([from, size], kernel)]);
     const sum = network.add('BiasAdd', [product, network.floats([size], bias)]);
-    const given = [plain.constant('FP32', [from, size], kernel), plain.constant('FP32', [size], bias)];
+    const given = [
+      plain.constant('FP32', [from, size], kernel),
+      plain.constant('FP32', [size], bias),
+    ];
     const last = i === sizes.length - 2;
     ours = network.add(last ? 'Softmax' : 'Relu', [sum]);
     theirs = plain.op(last ? 'Softmax' : 'Relu', [plain.op('Gemm', [theirs, ...given])]);
@@ -107,15 +117,22 @@ function cnn(): NeuralModel {
   const layer = (kernel: number, from: number, to: number, stride: number, deep: boolean) => {
     const shape = deep ? [kernel, kernel, from, 1] : [kernel, kernel, from, to];
     const filter = weights(shape, kernel * kernel * (deep ? 1 : from));
-    const [scale, shift, mean] = [0, 1, 2].map(() => weights([to], 16)) as [Float32Array, Float32Array, Float32Array];
+    const [scale, shift, mean] = [0, 1, 2].map(() => weights([to], 16)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
     const gain = scale.map((x) => x + 1.5);
     const variance = mean.map((x) => x * x + 1);
-    const padded =
-      stride === 2 ? network.add('Pad', [ours, ints4(network)]) : ours;
+    const padded = stride === 2 ? network.add('Pad', [ours, ints4(network)]) : ours;
     const made = network.add(
       deep ? 'DepthwiseConv2dNative' : 'Conv2D',
       [padded, network.floats(shape, filter)],
-      { strides: [1, stride, stride, 1], padding: stride === 2 ? 'VALID' : 'SAME', data_format: 'NHWC' },
+      {
+        strides: [1, stride, stride, 1],
+        padding: stride === 2 ? 'VALID' : 'SAME',
+        data_format: 'NHWC',
+      },
     );
     const normed = network.add(
       'FusedBatchNormV3',
@@ -135,7 +152,11 @@ function cnn(): NeuralModel {
     const side = stride === 2 ? 0 : (kernel - 1) / 2;
     const conv = plain.op(
       'Conv',
-      [theirs, plain.constant('FP32', [to, inner, kernel, kernel], own), plain.constant('FP32', [to], bias)],
+      [
+        theirs,
+        plain.constant('FP32', [to, inner, kernel, kernel], own),
+        plain.constant('FP32', [to], bias),
+      ],
       {
         kernel_shape: [kernel, kernel],
         strides: [stride, stride],
@@ -372,7 +393,8 @@ function transformer(): NeuralModel {
     const [q, k, v, o] = [0, 1, 2, 3].map(() => dense(width, width));
     const [up, down] = [dense(width, inside), dense(inside, width)];
     if (!q || !k || !v || !o) throw new Error('four of them');
-    const part = (one: typeof q) => one.ours(ours, 'abc,cde->abde', [width, heads, each], [heads, each]);
+    const part = (one: typeof q) =>
+      one.ours(ours, 'abc,cde->abde', [width, heads, each], [heads, each]);
     const query = network.add('Mul', [part(q), network.float(1 / Math.sqrt(each))]);
     const scores = network.add('Einsum', [part(k), query], { equation: 'aecd,abcd->acbe', N: 2 });
     const mixed = network.add('Einsum', [network.add('Softmax', [scores]), part(v)], {
@@ -383,18 +405,28 @@ function transformer(): NeuralModel {
     const sum = network.add('AddV2', [ours, attended]);
     const head = (one: typeof q, order: number[]) =>
       plain.transpose(plain.reshape(one.theirs(theirs), [-1, steps, heads, each]), order);
-    const weighed = plain.op('Softmax', [
-      plain.op('Div', [
-        plain.op('MatMul', [head(q, [0, 2, 1, 3]), head(k, [0, 2, 3, 1])]),
-        plain.scalar('FP32', Math.sqrt(each)),
-      ]),
-    ], { axis: -1 });
-    const joined = plain.transpose(plain.op('MatMul', [weighed, head(v, [0, 2, 1, 3])]), [0, 2, 1, 3]);
+    const weighed = plain.op(
+      'Softmax',
+      [
+        plain.op('Div', [
+          plain.op('MatMul', [head(q, [0, 2, 1, 3]), head(k, [0, 2, 3, 1])]),
+          plain.scalar('FP32', Math.sqrt(each)),
+        ]),
+      ],
+      { axis: -1 },
+    );
+    const joined = plain.transpose(
+      plain.op('MatMul', [weighed, head(v, [0, 2, 1, 3])]),
+      [0, 2, 1, 3],
+    );
     normalised(sum, plain.op('Add', [theirs, o.theirs(plain.reshape(joined, [-1, steps, width]))]));
     const wide = network.add('Relu', [up.ours(ours, 'abc,cd->abd', [width, inside], [inside])]);
     const narrow = down.ours(wide, 'abc,cd->abd', [inside, width], [width]);
     const added = network.add('AddV2', [ours, narrow]);
-    normalised(added, plain.op('Add', [theirs, down.theirs(plain.op('Relu', [up.theirs(theirs)]))]));
+    normalised(
+      added,
+      plain.op('Add', [theirs, down.theirs(plain.op('Relu', [up.theirs(theirs)]))]),
+    );
   }
   return {
     name: 'transformer, 2 layers, 64 steps',

@@ -145,6 +145,7 @@ describe('windows', () => {
         const { size, padding, known, height } = drawn;
         const stride = dilation > 1 ? 1 : drawn.stride;
         fc.pre(padding === 'same' || (size - 1) * dilation < 5);
+        fc.pre(known || Math.min(size, 2) >= stride || padding === 'valid');
         const [kernel, bias] = [weight([size, 2, 3, 4], 1), weight([4], 2)];
         const x = input([2, height, 7, 3]);
         const config = {
@@ -317,6 +318,7 @@ describe('windows', () => {
   it('poolings', async () => {
     await fc.assert(
       fc.asyncProperty(window, async ({ size, stride, padding, known, height }) => {
+        fc.pre(known || size === 1 || size >= stride || padding === 'valid');
         const x = input([2, height, 7, 3]);
         const config = { pool_size: [size, size], strides: [stride, stride], padding };
         const inputs = [{ shape: known ? [height, 7, 3] : [null, null, 3] }];
@@ -674,16 +676,9 @@ describe('recurrent layers', () => {
     const inputs = [{ shape: [5, 2] }];
     const gru = (sequences: boolean) => ({
       className: 'GRU',
-      config: { ...cell('').config, name: undefined, return_sequences: sequences },
+      config: { ...cell('gru').config, return_sequences: sequences },
     });
-    const plain = {
-      inputs,
-      layers: [gru(true), gru(false)].map(({ className, config: { name: _, ...config } }) => ({
-        className,
-        config,
-      })),
-      weights,
-    };
+    const plain = { inputs, layers: [gru(true), gru(false)], weights };
     const [wanted] = await runLayers(runner, plain, [x]);
     const stacked = { class_name: 'StackedRNNCells', config: { cells: [cell('a'), cell('b')] } };
     await expectLayer(
@@ -793,5 +788,108 @@ describe('categories', () => {
     await expect(runLayers(runner, { inputs, layers }, [words('c')])).rejects.toThrow(
       /out of|bounds/i,
     );
+  });
+});
+
+describe('attention', () => {
+  const [rows, steps, size] = [2, 4, 6];
+  const [heads, depth] = [2, 3];
+  const x = input([rows, steps, size], 9);
+
+  /** Each head by itself; `kept(row, query, key)` says what a step sees. */
+  function attended(
+    weights: WeightLiteral[],
+    kept: (row: number, query: number, key: number) => boolean,
+    keyHeads = heads,
+  ) {
+    const [query, queryBias, key, keyBias, value, valueBias, output, outputBias] = weights;
+    const at = (given: WeightLiteral | undefined, i: number) => given?.data[i] ?? 0;
+    const source = Array.from(x.data, Number);
+    const projected =
+      (kernel: WeightLiteral | undefined, bias: WeightLiteral | undefined, count: number) =>
+      (row: number, step: number, head: number, d: number) => {
+        let sum = at(bias, head * depth + d);
+        for (let f = 0; f < size; f++)
+          sum +=
+            (source[(row * steps + step) * size + f] ?? 0) *
+            at(kernel, (f * count + head) * depth + d);
+        return sum;
+      };
+    const q = projected(query, queryBias, heads);
+    const k = projected(key, keyBias, keyHeads);
+    const v = projected(value, valueBias, keyHeads);
+    const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+    return range(rows).flatMap((row) =>
+      range(steps).flatMap((t) => {
+        const joined = range(heads).flatMap((head) => {
+          const shared = Math.floor((head * keyHeads) / heads);
+          const scores = range(steps).map((s) => {
+            const score = range(depth).reduce(
+              (sum, d) => sum + q(row, t, head, d) * k(row, s, shared, d),
+              0,
+            );
+            return kept(row, t, s) ? Math.exp(score / Math.sqrt(depth)) : 0;
+          });
+          const whole = scores.reduce((sum, score) => sum + score, 0);
+          return range(depth).map((d) =>
+            scores.reduce((sum, score, s) => sum + (score / whole) * v(row, s, shared, d), 0),
+          );
+        });
+        return range(size).map((o) =>
+          joined.reduce(
+            (sum, value, i) => sum + value * at(output, i * size + o),
+            at(outputBias, o),
+          ),
+        );
+      }),
+    );
+  }
+
+  function weightsOf(keyHeads = heads): WeightLiteral[] {
+    const projection = (seed: number, count: number) => [
+      weight([size, count, depth], seed),
+      weight([count, depth], seed + 1),
+    ];
+    return [
+      ...projection(1, heads),
+      ...projection(3, keyHeads),
+      ...projection(5, keyHeads),
+      weight([heads, depth, size], 7),
+      weight([size], 8),
+    ];
+  }
+
+  const selfAttention = (
+    className: string,
+    config: object,
+    kwargs: object,
+    weights: WeightLiteral[],
+  ) => ({
+    inputs: [{ shape: [steps, size] }],
+    layers: [{ className, config: { ...config }, kwargs: { value: ['in0', 0, 0], ...kwargs } }],
+    weights,
+  });
+
+  it('of several heads, of a step on those before it too', async () => {
+    const weights = weightsOf();
+    const config = { num_heads: heads, key_dim: depth };
+    const shape = [rows, steps, size];
+    const whole = selfAttention('MultiHeadAttention', config, {}, weights);
+    await expectLayer(whole, [x], { shape, data: attended(weights, () => true) });
+    const causal = selfAttention('MultiHeadAttention', config, { use_causal_mask: true }, weights);
+    await expectLayer(causal, [x], { shape, data: attended(weights, (_, t, s) => s <= t) });
+  });
+
+  it('of heads that share keys, in a window', async () => {
+    const weights = weightsOf(1);
+    const config = {
+      head_dim: depth,
+      num_query_heads: heads,
+      num_key_value_heads: 1,
+      sliding_window: 2,
+    };
+    const given = selfAttention('GroupedQueryAttention', config, {}, weights);
+    const data = attended(weights, (_, t, s) => Math.abs(t - s) < 2, 1);
+    await expectLayer(given, [x], { shape: [rows, steps, size], data });
   });
 });

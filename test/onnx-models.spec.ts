@@ -3,19 +3,21 @@ import { cp, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { compile } from '#formats';
+import { compile, Spawner } from '#formats';
 import { bindInputs, bindOutputs, compareTensors } from '#program';
 import { Compartment } from '../libs/serving/compartment.js';
 import { compiledOnnx, compileFixture } from './support/compiled-onnx.js';
 import { onnxFixtures, uploadOf } from './support/onnx-fixtures.js';
 
 const GIB = 2 ** 30;
+const spawner = new Spawner();
+afterAll(() => spawner.close());
 
 describe('ONNX models answer as other implementations do', () => {
   const fixtures = onnxFixtures('plain');
   let compartment: Compartment;
   beforeAll(async () => {
-    compartment = await Compartment.start({ memory: 2 * GIB, timeout: 30_000 });
+    compartment = await Compartment.start({ memory: 2 * GIB, timeout: 30_000 }, spawner);
   });
   afterAll(() => compartment.close());
 
@@ -67,7 +69,7 @@ describe('hostile ONNX models', () => {
         expect(must).toMatch(/refused|killed/);
         return;
       }
-      const compartment = await Compartment.start({ memory: GIB, timeout: patience });
+      const compartment = await Compartment.start({ memory: GIB, timeout: patience }, spawner);
       try {
         const { program, source } = await compiledOnnx(fixture);
         await compartment.loadProgram(name, source);

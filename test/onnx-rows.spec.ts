@@ -3,7 +3,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { importers, type UploadedFile } from '#formats';
+import { importers, Spawner, type UploadedFile } from '#formats';
 import { concatRows, splitRows, type Program, type Tensor, type TensorData } from '#program';
 import { Compartment } from '../libs/serving/compartment.js';
 import { onnxFixtures, uploadOf } from './support/onnx-fixtures.js';
@@ -329,10 +329,14 @@ async function compare(
 
 let keys = 0;
 let compartment: Compartment;
+const spawner = new Spawner();
 beforeAll(async () => {
-  compartment = await Compartment.start({ memory: 2 ** 31, timeout: 30_000 });
+  compartment = await Compartment.start({ memory: 2 ** 31, timeout: 30_000 }, spawner);
 }, 30_000);
-afterAll(() => compartment.close());
+afterAll(() => {
+  compartment.close();
+  spawner.close();
+});
 
 function add(result: Comparison, one: TensorData, other: TensorData): void {
   expect(other.length).toBe(one.length);

@@ -9,16 +9,36 @@ import { ProgramRunner } from './support/program-runner.js';
 
 /** Models all of whose answers must be TensorFlow's. The others may be refused by name, and must not answer wrong. */
 const MUST_PASS = new Set([
+  'audio-features',
+  'basic-pitch',
   'control-flow',
   'dtypes',
+  'estimator-census-wide-deep',
+  'image-bytes',
+  'keras2-cnn-image',
   'keras2-large-dense',
   'keras2-lstm-gru',
+  'keras2-masked-rnn',
   'keras2-mlp',
+  'keras2-structured',
+  'keras2-text',
   'keras3-convolutions',
   'keras3-masked-rnn',
   'keras3-mlp',
+  'keras3-multi-io',
   'keras3-normalisation',
+  'keras3-preprocessing',
+  'keras3-transformer',
+  'module-signatures',
+  'parse-example',
+  'quantised-weights',
+  'ragged',
   'strings',
+  'tables',
+  'tensor-operations',
+  'tf1-control-flow',
+  'tf1-half-plus-two',
+  'tf1-iris-classify',
 ]);
 
 let runner: ProgramRunner;

@@ -201,6 +201,29 @@ describe('convolutions', () => {
   });
 });
 
+describe('no rows', () => {
+  it('stay no rows', async () => {
+    const x = tensor('FP32', [0, 6, 6, 2], []);
+    const filter = random([3, 3, 2, 4], 1);
+    const shapes = [[-1, 6, 6, 2], []];
+    const strides = { strides: [1, 1, 1, 1], padding: 'VALID' };
+    const made = await answerOf(runner, {
+      op: 'Conv2D',
+      inputs: [x, filter],
+      constants: [1],
+      attributes: strides,
+      shapes,
+    });
+    expectTensor(made, { shape: [0, 4, 4, 4], data: [] });
+    const attributes = { ...strides, ksize: [1, 2, 2, 1] };
+    for (const op of ['MaxPool', 'AvgPool'])
+      expectTensor(await answerOf(runner, { op, inputs: [x], attributes, shapes }), {
+        shape: [0, 5, 5, 2],
+        data: [],
+      });
+  });
+});
+
 describe('poolings', () => {
   const sizes = fc.record({
     height: fc.integer({ min: 4, max: 9 }),

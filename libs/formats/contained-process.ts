@@ -1,10 +1,17 @@
-import { spawn, execFile, type ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
 import { serialize } from 'node:v8';
+import type { Spawner } from './spawner.js';
+import {
+  OwnChild,
+  type Command,
+  type ProcessExit,
+  type StartedProcess,
+} from './started-process.js';
 
 export interface Containment {
   /** Absolute path of the module that the process runs. */
@@ -48,43 +55,34 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   readonly channel: Socket;
   readonly pid: number;
   private readonly watch: NodeJS.Timeout;
+  private readonly memory: number;
   private killedFor: ProcessEnd | undefined;
-  private errors = '';
   private sharing: NodeJS.Timeout | undefined;
 
   static start(options: Containment): ContainedProcess {
-    const { entry, memory, cwd } = options;
-    const kibibytes = String(Math.floor(memory / 1024));
-    const node = [process.execPath, '--no-warnings', entry];
-    const child = spawn('/bin/sh', ['-c', LIMITED, 'sh', kibibytes, ...node], {
-      cwd,
-      detached: true,
-      env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8' },
-      stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
-    });
-    const contained = new ContainedProcess(child, memory);
-    if (options.background) contained.giveWay();
-    return contained;
+    return new ContainedProcess(new OwnChild(commandOf(options)), options);
+  }
+
+  /** As {@link start}, by way of another process where that is there: this one does not stand still meanwhile. */
+  static async startFrom(spawner: Spawner, options: Containment): Promise<ContainedProcess> {
+    const child = await spawner.spawn(commandOf(options));
+    return child ? new ContainedProcess(child, options) : ContainedProcess.start(options);
   }
 
   private constructor(
-    private readonly child: ChildProcess,
-    private readonly memory: number,
+    private readonly child: StartedProcess,
+    { memory, background }: Containment,
   ) {
     super();
-    this.pid = child.pid ?? 0;
-    this.channel = child.stdio[3] as Socket;
+    this.memory = memory;
+    this.pid = child.pid;
+    this.channel = child.channel;
     // A write to a process that has just died fails; its end says why.
-    for (const stream of [child.stdin, this.channel]) stream?.on('error', () => undefined);
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.errors = (this.errors + text).slice(-8192);
-    });
+    for (const stream of [child.input, this.channel]) stream?.on('error', () => undefined);
     this.watch = setInterval(() => this.watchMemory(), WATCH_EVERY);
     this.watch.unref();
-    child.once('error', (error) =>
-      this.finish({ reason: error.message, outOfMemory: false, fromOutside: true }),
-    );
-    child.once('close', (code, signal) => this.finish(this.killedFor ?? this.endOf(code, signal)));
+    child.once('end', (exit) => this.finish(this.killedFor ?? this.endOf(exit)));
+    if (background) this.giveWay();
   }
 
   /** Sends what `requestOf` in the process waits for, as structured data. */
@@ -139,7 +137,7 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
   /** Ends the process at once; `end` tells this reason. */
   kill(reason: string, outOfMemory = false): void {
     this.killedFor ??= { reason, outOfMemory, fromOutside: false };
-    this.child.kill('SIGKILL');
+    this.child.kill();
   }
 
   private finish(end: ProcessEnd): void {
@@ -149,10 +147,9 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     this.removeAllListeners('end');
   }
 
-  private endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
-    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(
-      this.errors,
-    );
+  private endOf({ code, signal, errors, failure }: ProcessExit): ProcessEnd {
+    if (failure !== undefined) return { reason: failure, outOfMemory: false, fromOutside: true };
+    const outOfMemory = /out of memory|bad_alloc|allocation failed|Cannot allocate/i.test(errors);
     if (outOfMemory)
       return {
         reason: `needed more than ${this.allowed()} of memory`,
@@ -165,7 +162,7 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
         outOfMemory,
         fromOutside: signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT',
       };
-    const last = this.errors.trim().split('\n').at(-1) ?? '';
+    const last = errors.trim().split('\n').at(-1) ?? '';
     const reason = `ended with code ${code}${last && `: ${last.slice(0, 300)}`}`;
     return { reason, outOfMemory, fromOutside: false };
   }
@@ -183,6 +180,16 @@ export class ContainedProcess extends EventEmitter<{ end: [ProcessEnd] }> {
     else if (process.platform !== 'linux')
       execFile('ps', ['-o', 'rss=', '-p', String(this.pid)], (_, out) => check(Number(out) * 1024));
   }
+}
+
+function commandOf({ entry, memory, cwd }: Containment): Command {
+  const kibibytes = String(Math.floor(memory / 1024));
+  return {
+    file: '/bin/sh',
+    args: ['-c', LIMITED, 'sh', kibibytes, process.execPath, '--no-warnings', entry],
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8' },
+  };
 }
 
 function isBusy(error: unknown): boolean {

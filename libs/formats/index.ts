@@ -7,3 +7,4 @@ export { exportOnnx } from './onnx-export/export-onnx.js';
 export { nodeOnnxBackend } from './node-onnx.js';
 export { onnxImporter } from './onnx/onnx-importer.js';
 export { isNamedAsPickle, type Scan, scanFiles, type ScanLimits, SCANNER } from './scanner.js';
+export { Spawner } from './spawner.js';

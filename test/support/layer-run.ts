@@ -11,6 +11,8 @@ import type { ProgramRunner } from './program-runner.js';
 export interface LayerLiteral {
   className: string;
   config: Record<string, unknown>;
+  /** Further arguments of its call. */
+  kwargs?: Record<string, unknown>;
 }
 
 /** A weight as rows of numbers: its shape and its elements. */
@@ -55,7 +57,7 @@ function modelOf({
   layers,
   weights = [],
 }: LayerRun): Layer {
-  const first = inputs.map((_, i) => [`in${i}`, 0, 0, {}]);
+  const first = (kwargs: object) => inputs.map((_, i) => [`in${i}`, 0, 0, kwargs]);
   const entries = [
     ...inputs.map(({ shape, dtype = 'float32' }, i) => ({
       class_name: 'InputLayer',
@@ -63,11 +65,11 @@ function modelOf({
       config: { name: `in${i}`, batch_input_shape: [null, ...shape], dtype },
       inbound_nodes: [],
     })),
-    ...layers.map(({ className, config }, i) => ({
+    ...layers.map(({ className, config, kwargs = {} }, i) => ({
       class_name: className,
       name: `layer${i}`,
       config: { ...config, name: `layer${i}` },
-      inbound_nodes: [i === 0 ? first : [[`layer${i - 1}`, 0, 0, {}]]],
+      inbound_nodes: [i === 0 ? first(kwargs) : [[`layer${i - 1}`, 0, 0, kwargs]]],
     })),
   ];
   const document = {

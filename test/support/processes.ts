@@ -57,3 +57,34 @@ export async function until(
 export function overloaded(): boolean {
   return (loadavg()[0] ?? 0) > 2 * availableParallelism();
 }
+
+export interface RunningProcess {
+  pid: number;
+  parent: number;
+  command: string;
+}
+
+/** A running process and all that it has started, and these. Linux only. */
+export function descendantsOf(pid: number): RunningProcess[] {
+  const all = runningProcesses();
+  const found = all.filter((process) => process.pid === pid);
+  for (const { pid: parent } of found) {
+    found.push(...all.filter((process) => process.parent === parent));
+  }
+  return found;
+}
+
+function runningProcesses(): RunningProcess[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (state === 'Z') return [];
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return [{ pid: Number(name), parent: Number(parent), command }];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '#platform';
 import { dropDatabase, ownDatabase } from './postgres.js';
-import { exitOf } from './processes.js';
+import { descendantsOf, exitOf } from './processes.js';
 
 const MAIN = fileURLToPath(new URL('../../apps/server/main.js', import.meta.url));
 const START_LIMIT = 60_000;
@@ -178,7 +178,7 @@ export class Product {
 
 /** Whether the process is there; one that has ended and that nobody has asked about is not. */
 export function lives(pid: number): boolean {
-  return processes().some((process) => process.pid === pid);
+  return descendantsOf(pid).length > 0;
 }
 
 async function answers(url: string, end: number): Promise<void> {
@@ -189,34 +189,4 @@ async function answers(url: string, end: number): Promise<void> {
     if (Date.now() > end) throw new Error(`${url} is not ready: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-interface RunningProcess {
-  pid: number;
-  parent: number;
-  command: string;
-}
-
-function descendantsOf(pid: number): RunningProcess[] {
-  const all = processes();
-  const found = all.filter((process) => process.pid === pid);
-  for (const { pid: parent } of found) {
-    found.push(...all.filter((process) => process.parent === parent));
-  }
-  return found;
-}
-
-function processes(): RunningProcess[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      if (state === 'Z') return [];
-      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
-      return [{ pid: Number(name), parent: Number(parent), command }];
-    } catch {
-      return [];
-    }
-  });
 }

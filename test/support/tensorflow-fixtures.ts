@@ -45,13 +45,18 @@ interface Document {
   }[];
 }
 
-/** The shared fixtures of a folder, such as `saved-model`; says so where they are not there. */
+/** The shared fixtures of a folder, such as `saved-model`; says so where they are not there, and takes the few of the repository. */
 export function tensorFlowFixtures(kind: 'saved-model' | 'keras' | 'tfjs'): TensorFlowFixture[] {
   const root = sharedFixtures(kind);
   if (!root) {
-    process.stderr.write(`\nNo shared fixtures (SLIPWAY_FIXTURES): ${kind} is left out.\n`);
-    return [];
+    process.stderr.write(`\nNo shared fixtures (SLIPWAY_FIXTURES): most of ${kind} is left out.\n`);
+    const own = join(import.meta.dirname, '..', '..', '..', 'test', 'fixtures', kind);
+    return existsSync(own) ? fixturesIn(own) : [];
   }
+  return fixturesIn(root);
+}
+
+function fixturesIn(root: string): TensorFlowFixture[] {
   return readdirSync(root)
     .filter((name) => existsSync(join(root, name, 'expected.json')))
     .map((name) => readFixture(join(root, name), name));

@@ -94,8 +94,8 @@ async function contentsOf(
   if (op.startsWith('LookupTableInsert'))
     throw new UnsupportedModel('keys are added to the table while the model is initialised.');
   if (!op.startsWith('InitializeTableFromTextFile')) {
-    const keys = constantOf(traced, visited, 1) ?? numberedOf(traced, visited, 1);
-    const values = constantOf(traced, visited, 2) ?? numberedOf(traced, visited, 2);
+    const keys = constantOf(traced, visited, 1);
+    const values = constantOf(traced, visited, 2);
     if (!keys || !values)
       throw new UnsupportedModel(
         'what fills the table is computed while the model is initialised.',
@@ -116,29 +116,6 @@ async function contentsOf(
     offset: integer(attributes, 'offset', 0),
   });
   return { keys, values };
-}
-
-/** Most keys that a table numbers itself. */
-const MOST_NUMBERED = 2 ** 24;
-
-/** The numbers 0, 1, … that `tf.lookup.index_table_from_tensor` computes with `Range` for what is in the graph. */
-function numberedOf(
-  traced: TracedGraph,
-  visited: Visited,
-  input: number,
-): Contents['values'] | undefined {
-  const cast = traced.source(visited, input);
-  if (cast?.node.op !== 'Cast' || cast.node.attributes.get('DstT')?.value !== 'INT64')
-    return undefined;
-  const range = traced.source(cast, 0);
-  if (range?.node.op !== 'Range') return undefined;
-  const [start, limit, step] = [0, 1, 2].map((i) => {
-    const constant = constantOf(traced, range, i);
-    return constant?.dtype === 'INT32' ? Number(constant.data[0]) : undefined;
-  });
-  if (start !== 0 || step !== 1 || limit === undefined || limit > MOST_NUMBERED) return undefined;
-  const data = BigInt64Array.from({ length: Math.max(0, limit) }, (_, i) => BigInt(i));
-  return { dtype: 'INT64', shape: [data.length], data };
 }
 
 /** The names of assets, by the nodes that hold their paths and the variables that are given them. */

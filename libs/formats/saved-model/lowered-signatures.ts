@@ -27,8 +27,11 @@ export function askSignature(
   signature: SignatureDef,
 ): AskedSignature {
   if (signature.outputs.size === 0) throw new UnsupportedModel('It has no outputs.');
+  // What Classify and Regress take is a list of tf.Examples, also where the graph of TensorFlow 1 does not say so.
+  const listed = /\/(classify|regress)$/.test(signature.method);
   const inputs = byName(signature.inputs).map(([name, info]) => {
-    const spec = specOf(name, info);
+    const isList = listed && info.dtype === 'BYTES' && !info.shape;
+    const spec = specOf(name, isList ? { ...info, shape: [-1] } : info);
     return { spec, value: graph.input(spec), ref: refOf(name, info) };
   });
   const outputs = byName(signature.outputs);
@@ -121,6 +124,11 @@ function feed(
     if (!node)
       throw new DamagedModel(
         `The input ${JSON.stringify(spec.name)} is the tensor ${JSON.stringify(key(ref))}, which the graph does not have.`,
+      );
+    const taken = node.op.startsWith('Placeholder') ? node.attributes.get('dtype') : undefined;
+    if (taken?.kind === 'type' && taken.value !== spec.dtype)
+      throw new UnsupportedModel(
+        `The input ${JSON.stringify(spec.name)} is said to be ${spec.dtype}, and the graph takes ${taken.value} there.`,
       );
     const placeholder = node.op.startsWith('Placeholder') && ref.output === 0;
     // No name of a node has a space in front.

@@ -1,5 +1,7 @@
 import { DamagedModel } from '../importer.js';
 import type { TfNode, TfTensor } from '../tensorflow/tf-graph.js';
+import { dataOf, integerOf } from '../tensor-graph/known.js';
+import { isTensorType } from '../tensorflow/tf-types.js';
 import type { MetaGraph } from './meta-graph.js';
 import type { TensorBundle } from './tensor-bundle.js';
 import { parseSlice, type Slice } from './tensor-slice.js';
@@ -72,16 +74,52 @@ function constantText(
   return typeof text === 'string' ? text : undefined;
 }
 
-/** The tensor that is an input of a node, where that is constant. */
+/** Numbers that a range may have; keys of a vocabulary are counted with it. */
+const MOST_COUNTED = 10_000_000;
+
+/**
+ * The tensor that is an input of a node, where that is constant, or counts: initialisers of TensorFlow 1 give the words of a
+ * vocabulary the integers of a range.
+ */
 export function constantOf(
   traced: TracedGraph,
   visited: Visited,
   input: number,
 ): TfTensor | undefined {
   const source = traced.source(visited, input);
+  if (source?.node.op === 'Range') return rangeOf(traced, source);
+  if (source?.node.op === 'Cast') return castOf(traced, source);
   if (source?.node.op !== 'Const') return undefined;
   const value = source.node.attributes.get('value');
   return value?.kind === 'tensor' ? value.value : undefined;
+}
+
+function rangeOf(traced: TracedGraph, range: Visited): TfTensor | undefined {
+  const [start, limit, step] = [0, 1, 2].map((input) => constantOf(traced, range, input));
+  const [from, to, by] = [start, limit, step].map((tensor) => integer(tensor));
+  const dtype = start?.dtype;
+  if (from === undefined || to === undefined || !by || !dtype || !isTensorType(dtype))
+    return undefined;
+  const count = Math.max(0, Math.ceil((to - from) / by));
+  if (count > MOST_COUNTED) return undefined;
+  const values = Array.from({ length: count }, (_, i) => from + i * by);
+  return { dtype, shape: [count], data: dataOf(dtype, values) };
+}
+
+function integer(tensor: TfTensor | undefined): number | undefined {
+  if (tensor?.dtype !== 'INT32' && tensor?.dtype !== 'INT64') return undefined;
+  return integerOf({ dtype: tensor.dtype, shape: tensor.shape, constant: tensor.data });
+}
+
+/** Of an integer type to a wider one. */
+function castOf(traced: TracedGraph, cast: Visited): TfTensor | undefined {
+  const from = constantOf(traced, cast, 0);
+  const to = cast.node.attributes.get('DstT');
+  if (from?.dtype !== 'INT32' || to?.kind !== 'type' || to.value !== 'INT64') return undefined;
+  const data = BigInt64Array.from(
+    Array.from<unknown, bigint>(from.data, (element) => BigInt(Number(element))),
+  );
+  return { dtype: 'INT64', shape: from.shape, data };
 }
 
 /** Reads a tensor that a trace found. Throws DamagedModel where the model has no checkpoint. */

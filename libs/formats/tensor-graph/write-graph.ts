@@ -8,6 +8,7 @@ import {
 } from '#program';
 import { ProgramBuilder } from '../program-builder.js';
 import { NodeWriter } from './node-writer.js';
+import { withLayerNormalisations } from './layer-normalisations.js';
 import type { GraphNode, GraphValue } from './tensor-graph.js';
 
 /** What the model takes and gives under one name. */
@@ -45,7 +46,7 @@ export function writeGraph(
     for (const { spec, value } of inputs)
       writer.call(value, several ? inputName(name, spec.name) : spec.name);
   writer.write(
-    nodes,
+    withLayerNormalisations(nodes),
     [...named.values()].map(({ outputs }) => outputs.map(({ value }) => value)),
   );
   const given = new Set([...named.values()].flatMap(({ inputs }) => inputs.map((i) => i.value)));

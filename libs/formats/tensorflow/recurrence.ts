@@ -10,6 +10,7 @@ import {
   type LoopState,
 } from './loop-form.js';
 import { MaskedSteps } from './masked-steps.js';
+import { isOf, joined, part, summed, type Gate } from './recurrent-weights.js';
 import { asList, ends, zero } from './tensor-list.js';
 
 /**
@@ -451,72 +452,9 @@ class Recurrence {
   }
 }
 
-interface Gate {
-  input?: Term;
-  recurrent?: Term;
-  bias: Term[];
-  recurrentBias: Term[];
-}
-
 /** What ONNX takes where nothing is said. */
 const DEFAULTS = { LSTM: 'Sigmoid,Tanh,Tanh', GRU: 'Sigmoid,Tanh', RNN: 'Tanh' };
 
-type Graph = LoopForm['graph'];
-
 function isFloatMatrix({ dtype, shape }: GraphValue): boolean {
   return dtype === 'FP32' && shape?.length === 2 && (shape[1] ?? -1) > 0;
-}
-
-function size(term: Term, axis: 0 | 1): number {
-  const range = axis === 0 ? term.rows : term.columns;
-  return range ? range[1] - range[0] : (term.weight.shape?.[axis] ?? -1);
-}
-
-/** Whether the weights of a gate are as large as they must be. */
-function isOf(
-  gate: { input: Term; recurrent: Term; bias: Term[]; recurrentBias: Term[] },
-  units: number,
-  inputs: number,
-): boolean {
-  const biases = [...gate.bias, ...gate.recurrentBias].every(({ weight, columns }) => {
-    const { shape } = weight;
-    const width = columns ? columns[1] - columns[0] : (shape?.at(-1) ?? 1);
-    const outer = shape?.slice(0, -1).every((n) => n === 1) ?? false;
-    return (
-      weight.dtype === 'FP32' && shape !== undefined && outer && (width === units || width === 1)
-    );
-  });
-  return (
-    biases &&
-    size(gate.input, 1) === units &&
-    size(gate.recurrent, 1) === units &&
-    size(gate.input, 0) === inputs &&
-    size(gate.recurrent, 0) === units
-  );
-}
-
-function part(graph: Graph, { weight, rows, columns }: Term): GraphValue {
-  let value = weight;
-  const last = (weight.shape?.length ?? 1) - 1;
-  const cut = ([from, to]: [number, number], axis: number) => {
-    if (from === 0 && to === value.shape?.[axis]) return value;
-    const bounds = [[from], [to], [axis]].map((list) => graph.integers(list));
-    return graph.op('Slice', [value, ...bounds]);
-  };
-  if (columns) value = cut(columns, last);
-  return rows ? cut(rows, 0) : value;
-}
-
-function joined(graph: Graph, parts: GraphValue[]): GraphValue {
-  const [first] = parts;
-  return parts.length === 1 && first ? first : graph.op('Concat', parts, { axis: 0 });
-}
-
-function summed(graph: Graph, terms: Term[], units: number): GraphValue {
-  const parts = terms.map((term) =>
-    graph.op('Expand', [graph.reshape(part(graph, term), [-1]), graph.integers([units])]),
-  );
-  const [first, ...others] = parts;
-  if (!first) return graph.constant('FP32', [units], new Float32Array(units));
-  return others.reduce((sum, added) => graph.op('Add', [sum, added]), first);
 }

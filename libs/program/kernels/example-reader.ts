@@ -18,28 +18,6 @@ export function readExample(bytes: Uint8Array, what: string): Map<string, Featur
   return features;
 }
 
-/** The context and the lists of features of a tf.SequenceExample. */
-export function readSequenceExample(
-  bytes: Uint8Array,
-  what: string,
-): { context: Map<string, Feature>; lists: Map<string, Feature[]> } {
-  const context = new Map<string, Feature>();
-  const lists = new Map<string, Feature[]>();
-  const reader = new Reader(bytes, what);
-  while (reader.next())
-    if (reader.is(1, 2)) readFeatures(reader.inner(), context);
-    else if (reader.is(2, 2)) {
-      for (const [name, value] of entriesOf(reader.inner())) {
-        const features: Feature[] = [];
-        while (value.next())
-          if (value.is(1, 2)) features.push(readFeature(value.inner()));
-          else value.skip();
-        lists.set(name, features);
-      }
-    } else reader.skip();
-  return { context, lists };
-}
-
 function readFeatures(reader: Reader, into: Map<string, Feature>): void {
   // Of several of the same name the last counts, as in every map of protobuf.
   for (const [name, value] of entriesOf(reader)) into.set(name, readFeature(value));

@@ -188,7 +188,7 @@ function raggedToDense(
   kinds.forEach((kind, k) => {
     if (kind === 'FIRST_DIM_SIZE') return;
     const rows = parents(kind, parts[k] ?? [], places.length);
-    const columns = new Array<number>(rows.length);
+    const columns = new Int32Array(rows.length);
     let [widest, column, last] = [0, 0, -1];
     rows.forEach((row, i) => {
       if (row < last || row >= places.length)

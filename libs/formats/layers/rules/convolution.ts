@@ -48,10 +48,16 @@ export function padsOf(
   const totals = extents.map((extent, i) => {
     const stride = strides[i] ?? 1;
     const size = value.shape?.[i + 2] ?? -1;
+    if (size < 0 && extent === 1) return 0;
     if (size < 0) return stride === 1 ? extent - 1 : undefined;
     return Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
   });
   if (totals.includes(undefined)) {
+    // ONNX Runtime takes less than nothing for the padding of a window that is smaller than its stride.
+    if (extents.some((extent, i) => extent < (strides[i] ?? 1)))
+      return call.unsupported(
+        'its strides are larger than its window, over sizes that are not known',
+      );
     if (dilations.some((dilation) => dilation > 1))
       return call.unsupported('it has strides and dilations over sizes that are not known');
     return { auto_pad: 'SAME_UPPER' };
