@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LayerModels } from './support/layer-models.js';
 import { ProgramRunner } from './support/program-runner.js';
-import { tensorFlowFixtures, type TensorFlowFixture } from './support/tensorflow-fixtures.js';
+import { networkFixtures, type NetworkFixture } from './support/network-cases.js';
 
 let folder: string;
 let runner: ProgramRunner;
@@ -20,14 +20,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const fixtures = tensorFlowFixtures('keras');
+const fixtures = networkFixtures('keras');
 
-function named(which: (fixture: TensorFlowFixture) => boolean) {
+function named(which: (fixture: NetworkFixture) => boolean) {
   return fixtures.filter(which).map((fixture) => [fixture.name, fixture] as const);
 }
 
 describe('Keras models', () => {
-  it.each(named(({ must }) => must === undefined))(
+  it.each(named(({ expected }) => expected.must === undefined))(
     '%s',
     async (name, fixture) => {
       const differences = await models.differences(fixture);
@@ -38,23 +38,23 @@ describe('Keras models', () => {
       const program = JSON.parse(await readFile(join(folder, name, 'program.json'), 'utf8')) as {
         signature: { inputs: { name: string }[]; outputs: { name: string }[] };
       };
-      const [first] = fixture.cases;
+      const [first] = fixture.expected.cases ?? [];
       expect({
         inputs: program.signature.inputs.map((input) => input.name),
         outputs: program.signature.outputs.map((output) => output.name),
       }).toEqual({
-        inputs: first?.inputs.map((input) => input.name),
-        outputs: first?.expected?.map((output) => output.name),
+        inputs: Object.keys(first?.inputs ?? {}),
+        outputs: Object.keys(first?.outputs ?? {}),
       });
     },
     60_000,
   );
 
-  it.each(named(({ must }) => must !== undefined))('%s is refused by name', async (_, fixture) => {
+  it.each(named(({ expected }) => expected.must !== undefined))('%s is refused by name', async (_, fixture) => {
     const { state, reason } = await models.compile(fixture);
     expect({ state, reason }).toEqual({
       state: 'unsupported',
-      reason: expect.stringContaining(fixture.operation ?? ''),
+      reason: expect.stringContaining(fixture.expected.names_operation ?? ''),
     });
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Tensor } from '#program';
 import { Part } from '../libs/formats/document.js';
 import { compileLayers } from '../libs/formats/layers/compile-layers.js';
@@ -6,13 +6,9 @@ import type { Dialect, Layer } from '../libs/formats/layers/layer.js';
 import { readModel } from '../libs/formats/layers/layer-model.js';
 import { weightOrder } from '../libs/formats/layers/weight-order.js';
 import { floats } from './support/layer-run.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const dialects: Record<'keras2' | 'keras3', Dialect> = {
   keras2: { library: 'keras2', version: [2, 12] },

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { withLayerNormalisations } from '../libs/formats/tensor-graph/layer-normalisations.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import {
   constantNode,
   loadGraph,
@@ -12,11 +12,7 @@ import {
   type NodeLiteral,
 } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const WIDTH = 5;
 const GAMMA = [1, 2, -1, 0.5, 3];

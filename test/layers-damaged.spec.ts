@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '#formats';
+import { filesOf, networkFixtures } from './support/network-cases.js';
 import { amount, proofTimeout } from './support/proof.js';
-import { tensorFlowFixtures } from './support/tensorflow-fixtures.js';
 
 /** Damaged copies of each model. */
 const rounds = amount(3, 200);
@@ -257,11 +257,11 @@ describe('models of layers that are damaged or hostile', () => {
     });
   });
 
-  const small = [...tensorFlowFixtures('keras'), ...tensorFlowFixtures('tfjs')].filter(({ name }) =>
-    /^(k2-mlp-h5|k3-mlp|k3-text|k2-rnn-h5|layers-mlp|layers-rnn)$/.test(name),
+  const small = [...networkFixtures('keras'), ...networkFixtures('tfjs')].filter(({ name }) =>
+    /\/(k2-mlp-h5|k3-mlp|k3-text|k2-rnn-h5|layers-mlp|layers-rnn)$/.test(name),
   );
 
-  it.each(small.map((fixture) => [fixture.name, fixture.files] as const))(
+  it.each(small.map((fixture) => [fixture.name, filesOf(fixture.folder)] as const))(
     'bytes of %s, each a fault that is told or none',
     async (name, files) => {
       const uploads = await Promise.all(

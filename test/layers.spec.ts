@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
@@ -11,14 +11,10 @@ import {
   type LayerRun,
   type WeightLiteral,
 } from './support/layer-run.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import { expectTensor, noise } from './support/tf-op-checks.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 async function expectLayer(
   given: LayerRun,

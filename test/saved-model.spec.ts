@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import {
   compileNetwork,
   networkFixtures,
   runCases,
   type NetworkFixture,
 } from './support/network-cases.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 
 /** Models all of whose answers must be TensorFlow's. The others may be refused by name, and must not answer wrong. */
 const MUST_PASS = new Set([
@@ -41,11 +41,7 @@ const MUST_PASS = new Set([
   'tf1-iris-classify',
 ]);
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const fixtures = networkFixtures('saved-model');
 const told: string[] = [];

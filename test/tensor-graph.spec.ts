@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Tensor } from '#program';
 import { TensorGraph, type GraphValue } from '../libs/formats/tensor-graph/tensor-graph.js';
 import { writeGraph, type GraphSignature } from '../libs/formats/tensor-graph/write-graph.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 function signature(
   inputs: Record<string, GraphValue>,

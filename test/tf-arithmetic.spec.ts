@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import type { DType } from '#program';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import { answerOf, elementsOf, expectTensor, noise, tensor } from './support/tf-op-checks.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const unary: Record<string, (x: tf.Tensor) => tf.Tensor> = {
   Abs: tf.abs,

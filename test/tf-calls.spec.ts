@@ -1,12 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ProgramRunner } from './support/program-runner.js';
+import { describe, expect, it } from '@jest/globals';
+import { sharedRunner } from './support/program-runner.js';
 import { constantNode, lowered, numbersOf, runGraph } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 describe('calls of functions', () => {
   it('are laid out in place, also one in another', async () => {

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import { answerOf, expectTensor, noise, tensor, type OpCase } from './support/tf-op-checks.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 async function expectOp(given: OpCase, wanted: tf.Tensor): Promise<void> {
   const answer = await answerOf(runner, given);

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { encode as encodePng } from 'fast-png';
 import fc from 'fast-check';
 import { decodeJpeg } from '../libs/program/images/jpeg.js';
 import { decodePng } from '../libs/program/images/png.js';
 import { ImageFault } from '../libs/program/images/image.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import {
   constantNode,
   loadGraph,
@@ -16,11 +16,7 @@ import {
 
 /* Operations that kernels compute: sparse and ragged tensors, tf.Examples, pictures. Answers are those of TensorFlow's documentation. */
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const list = (dtype: TensorLiteral['dtype'], ...data: (number | string)[]): TensorLiteral => ({
   dtype,

@@ -1,28 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import {
   answerOf,
   elementsOf,
   expectTensor,
-  noise,
+  random,
   runOp,
   tensor,
 } from './support/tf-op-checks.js';
 import { constantNode, lowered, runGraph, type TensorLiteral } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
-
-function random(shape: number[], seed: number): TensorLiteral {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return tensor('FP32', shape, noise(count, seed));
-}
+const runner = sharedRunner();
 
 function image({ shape, data }: TensorLiteral): tf.Tensor4D {
   return tf.tensor(Array.from(data, Number), shape as [number, number, number, number]);

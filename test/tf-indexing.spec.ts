@@ -1,42 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import '@tensorflow/tfjs-backend-cpu';
+import { describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
+import { expectLikeTfjs, reference } from './support/tfjs-reference.js';
 import {
   answerOf,
   elementsOf,
   expectTensor,
-  noise,
+  type OpCase,
+  random,
   runOp,
   tensor,
-  type OpCase,
 } from './support/tf-op-checks.js';
 import type { TensorLiteral } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
-function random(shape: number[], seed: number): TensorLiteral {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return tensor('FP32', shape, noise(count, seed));
-}
-
-function reference({ shape, data, dtype }: TensorLiteral): tf.Tensor {
-  return tf.tensor(Array.from(data, Number), shape, dtype === 'INT32' ? 'int32' : 'float32');
-}
-
-async function expectOp(given: OpCase, wanted: tf.Tensor): Promise<void> {
-  const why = JSON.stringify({ ...given, inputs: given.inputs.map(({ shape }) => shape) });
-  const free = given.inputs.map(({ shape }) => shape.map(() => -1));
-  for (const shapes of [given.inputs.map(({ shape }) => shape), free]) {
-    const got = await answerOf(runner, { ...given, shapes });
-    expectTensor(got, { shape: wanted.shape, data: await wanted.data() }, { absolute: 1e-5, why });
-  }
-}
+const expectOp = (given: OpCase, wanted: tf.Tensor) => expectLikeTfjs(runner, given, wanted);
 
 const int = (shape: number[], data: number[]) => tensor('INT32', shape, data);
 

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { GraphNode } from '../libs/formats/tensor-graph/tensor-graph.js';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import {
   constantNode,
   loadGraph,
@@ -12,11 +12,7 @@ import {
   type NodeLiteral,
 } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const FP32 = { type: 'FP32' } as const;
 const int = (value: number) => constantNode('INT32', [], [value]);

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ProgramRunner } from './support/program-runner.js';
+import { describe, expect, it } from '@jest/globals';
+import { sharedRunner } from './support/program-runner.js';
 import {
   constantNode,
   runGraph,
@@ -10,11 +10,7 @@ import {
 
 /* Operations on strings; the answers are TensorFlow's own (its documentation and tests, and ../shared/fixtures/saved-model). */
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const texts = (...data: string[]): TensorLiteral => ({
   dtype: 'BYTES',

@@ -1,21 +1,12 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { describe, it } from '@jest/globals';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { ProgramRunner } from './support/program-runner.js';
-import { answerOf, expectTensor, noise, tensor, type OpCase } from './support/tf-op-checks.js';
+import { sharedRunner } from './support/program-runner.js';
+import { answerOf, expectTensor, type OpCase, random, tensor } from './support/tf-op-checks.js';
 import { numbersOf, runGraph, type GraphLiteral, type TensorLiteral } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
-
-function random(shape: number[], seed: number): TensorLiteral {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return tensor('FP32', shape, noise(count, seed));
-}
+const runner = sharedRunner();
 
 function reference<R extends tf.Rank>({ shape, data }: TensorLiteral): tf.Tensor<R> {
   return tf.tensor(Array.from(data, Number), shape as tf.ShapeMap[R]);

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { ProgramRunner } from './support/program-runner.js';
+import { sharedRunner } from './support/program-runner.js';
 import {
   constantNode,
   loadGraph,
@@ -11,11 +11,7 @@ import {
   type NodeLiteral,
 } from './support/tf-graphs.js';
 
-let runner: ProgramRunner;
-beforeAll(() => {
-  runner = new ProgramRunner();
-});
-afterAll(() => runner.close());
+const runner = sharedRunner();
 
 const int = (value: number) => constantNode('INT32', [], [value]);
 const scalar = (value: number) => ({ dtype: 'INT32' as const, shape: [], data: [value] });

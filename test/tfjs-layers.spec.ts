@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LayerModels } from './support/layer-models.js';
 import { ProgramRunner } from './support/program-runner.js';
-import { tensorFlowFixtures } from './support/tensorflow-fixtures.js';
+import { networkFixtures } from './support/network-cases.js';
 
 let folder: string;
 let runner: ProgramRunner;
@@ -20,8 +20,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const fixtures = tensorFlowFixtures('tfjs')
-  .filter(({ name }) => /^(layers|nsfw)/.test(name))
+const fixtures = networkFixtures('tfjs')
+  .filter(({ name }) => /^tfjs\/(layers|nsfw)/.test(name))
   .map((fixture) => [fixture.name, fixture] as const);
 
 describe('TF.js layers models', () => {

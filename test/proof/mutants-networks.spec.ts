@@ -1,11 +1,12 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { compile, type CompileResult, importers } from '#formats';
+import { compile, type CompileResult } from '#formats';
 import type { NetworkAnswer, NetworkQuestion } from '../support/network-child.js';
-import { type NetworkModel, networkModels } from '../support/network-fixtures.js';
+import { filesOf, networkFixtures } from '../support/network-cases.js';
 import { amount, proofTimeout, report } from '../support/proof.js';
 import { Seeded } from '../support/seeded.js';
 
@@ -20,8 +21,20 @@ const MOST_BYTES = 400_000;
 const PATIENCE_MS = 20_000;
 const LATE = 'it did not end';
 
-const known = (format: string) => importers.some((importer) => importer.format === format);
-const models = networkModels(known, MOST_BYTES);
+interface NetworkModel extends NetworkQuestion {
+  name: string;
+}
+
+const models = ['onnx', 'saved-model', 'keras', 'tfjs'].flatMap((format) =>
+  networkFixtures(format).flatMap(({ name, folder }): NetworkModel[] => {
+    const files = filesOf(folder).map(({ path, file }) => ({
+      path,
+      bytes: new Uint8Array(readFileSync(file)),
+    }));
+    const size = files.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    return size > 0 && size <= MOST_BYTES ? [{ name, format, files }] : [];
+  }),
+);
 const formats = [...new Set(models.map(({ format }) => format))];
 let child: ChildProcess | undefined;
 afterAll(() => void child?.kill('SIGKILL'));

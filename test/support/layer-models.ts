@@ -7,11 +7,9 @@ import {
   compareTensors,
   type Difference,
   type Program,
-  type Tensor,
 } from '#program';
-import { dataOf } from '../../libs/formats/tensor-graph/known.js';
 import type { ProgramRunner } from './program-runner.js';
-import type { TensorFlowFixture } from './tensorflow-fixtures.js';
+import { filesOf, inTypesOf, tensorOf, type NetworkFixture } from './network-cases.js';
 
 /** Models that are compiled in the compile process and run in another, as a server does. */
 export class LayerModels {
@@ -20,12 +18,13 @@ export class LayerModels {
     private readonly folder: string,
   ) {}
 
-  compile({ name, files }: Pick<TensorFlowFixture, 'name' | 'files'>) {
-    return compile({ files, outputFolder: join(this.folder, name) });
+  /** Compiles it into the folder of its name. */
+  compile({ name, folder }: NetworkFixture) {
+    return compile({ files: filesOf(folder), outputFolder: join(this.folder, name) });
   }
 
   /** Throws Error with the reason where the model is not servable. */
-  async load(fixture: Pick<TensorFlowFixture, 'name' | 'files'>): Promise<Program> {
+  async load(fixture: NetworkFixture): Promise<Program> {
     const { state, reason, programFolder = '' } = await this.compile(fixture);
     if (state !== 'servable') throw new Error(`${fixture.name} is ${state}: ${reason}`);
     const text = await readFile(join(programFolder, 'program.json'), 'utf8');
@@ -37,26 +36,28 @@ export class LayerModels {
 
   /** All cases of a fixture; outputs are compared by their order, since libraries call some of them otherwise. */
   async differences(
-    fixture: TensorFlowFixture,
+    fixture: NetworkFixture,
   ): Promise<{ case: string; equal: boolean; greatest?: Difference }[]> {
     const program = await this.load(fixture);
     const all: { case: string; equal: boolean; greatest?: Difference }[] = [];
-    for (const { name, inputs, expected = [], tolerance } of fixture.cases) {
+    for (const { name, inputs, outputs = {}, tolerance } of fixture.expected.cases ?? []) {
       const { signature } = program;
-      const given = inputs.map((tensor, i) => renamed(tensor, signature.inputs[i]));
+      const tensors = (written: typeof inputs, specs: { name: string }[]) =>
+        Object.values(written).map((tensor, i) =>
+          tensorOf(fixture.folder, specs[i]?.name ?? '', tensor),
+        );
+      const given = inTypesOf(tensors(inputs, signature.inputs), signature.inputs);
       const bound = bindInputs(program, given, { maxRows: 1e6 });
       const names = signature.outputs.map((output) => output.name);
       const got = await this.runner.run(bound, bindOutputs(program, names));
-      const wanted = expected.map((tensor, i) => ({ ...tensor, name: names[i] ?? tensor.name }));
-      const { equal, greatest } = compareTensors(got, wanted, tolerance);
+      const wanted = tensors(outputs, signature.outputs);
+      const { equal, greatest } = compareTensors(
+        got,
+        wanted,
+        tolerance ?? { rtol: 1e-5, atol: 1e-6 },
+      );
       all.push({ case: name, equal, ...(greatest && { greatest }) });
     }
     return all;
   }
-}
-
-function renamed(tensor: Tensor, spec: Pick<Tensor, 'name' | 'dtype'> | undefined): Tensor {
-  const { name, dtype } = spec ?? tensor;
-  if (dtype === tensor.dtype || Array.isArray(tensor.data)) return { ...tensor, name };
-  return { ...tensor, name, dtype, data: dataOf(dtype, tensor.data) };
 }

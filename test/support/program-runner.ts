@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { afterAll } from '@jest/globals';
 import type { Program, Tensor } from '#program';
 import type { ProgramQuestion } from './program-child.js';
 
@@ -37,4 +38,11 @@ export class ProgramRunner {
     if (typeof answer === 'string') throw new Error(answer);
     return answer;
   }
+}
+
+/** One for all tests of a file, closed behind the last. */
+export function sharedRunner(): ProgramRunner {
+  const runner = new ProgramRunner();
+  afterAll(() => runner.close());
+  return runner;
 }

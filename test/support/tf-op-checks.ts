@@ -77,6 +77,11 @@ export function expectTensor(
   }
 }
 
+/** A tensor FP32 of {@link noise}. */
+export function random(shape: number[], seed: number): TensorLiteral {
+  return tensor('FP32', shape, noise(elementCount(shape), seed));
+}
+
 /** Numbers that look random, the same each time. */
 export function noise(count: number, seed = 1, scale = 2): Float32Array {
   let state = seed * 2654435761;
