@@ -50,11 +50,14 @@ describe('Keras models', () => {
     60_000,
   );
 
-  it.each(named(({ expected }) => expected.must !== undefined))('%s is refused by name', async (_, fixture) => {
-    const { state, reason } = await models.compile(fixture);
-    expect({ state, reason }).toEqual({
-      state: 'unsupported',
-      reason: expect.stringContaining(fixture.expected.names_operation ?? ''),
-    });
-  });
+  it.each(named(({ expected }) => expected.must !== undefined))(
+    '%s is refused by name',
+    async (_, fixture) => {
+      const { state, reason } = await models.compile(fixture);
+      expect({ state, reason }).toEqual({
+        state: 'unsupported',
+        reason: expect.stringContaining(fixture.expected.names_operation ?? ''),
+      });
+    },
+  );
 });

@@ -27,7 +27,10 @@ export type Verdict =
   /** Damaged, hostile or over a limit. */
   | { state: 'failed'; reason: string };
 
-/** Reads one format and compiles it to a Program, or says by name what it cannot do. It never executes what it reads. */
+/**
+ * Reads one format and compiles it to a Program, or says by name what it cannot do. It never executes what it reads. What it
+ * compiles with, where that is much, is imported when it is first needed: a compile process does one model.
+ */
 export interface ModelImporter {
   /** `onnx`, `xgboost`, `lightgbm` … */
   readonly format: string;

@@ -6,7 +6,6 @@ import {
   type Verdict,
 } from './importer.js';
 import { findPickled } from './pickle/root-package.js';
-import { compilePickled } from './sklearn/compile-pickled.js';
 
 /** What a library writes a model as: one file, of one of several kinds. */
 export interface OneFileFormat<Kind extends string> extends Pick<
@@ -53,7 +52,10 @@ export function oneFileImporter<Kind extends string>(of: OneFileFormat<Kind>): M
       const [model, ...others] = models;
       if (!model) {
         const pickles = await picklesAmong(files);
-        if (pickles.length > 0) return compilePickled(pickles, files, { importer, format });
+        if (pickles.length > 0) {
+          const { compilePickled } = await import('./sklearn/compile-pickled.js');
+          return compilePickled(pickles, files, { importer, format });
+        }
         throw new DamagedModel(of.none);
       }
       if (others.length > 0) {

@@ -12,6 +12,16 @@ describe('weights', () => {
     { maxLength: 6 },
   );
 
+  it('keep the same array once', () => {
+    const writer = new WeightsWriter();
+    const data = Float64Array.of(1, 2);
+    const [one, other, equal] = [data, data, Float64Array.of(1, 2)].map((array) =>
+      writer.add('FP64', array),
+    );
+    expect([one?.offset, other?.offset, equal?.offset]).toEqual([0, 0, 16]);
+    expect(writer.toBytes().length).toBe(32);
+  });
+
   it('are read as they were written, from bytes at any place, as views or copies', () => {
     fc.assert(
       fc.property(arrays, fc.integer({ min: 0, max: 16 }), (written, shift) => {

@@ -6,20 +6,26 @@ const ALIGNMENT = 8;
 
 /** Packs arrays into the bytes of `weights.bin`. */
 export class WeightsWriter {
-  private readonly parts: { offset: number; data: TypedArray }[] = [];
+  /** Where each array begins. */
+  private readonly offsets = new Map<TypedArray, number>();
   private size = 0;
 
-  /** Adds an array (its shape is one dimension unless given) and says where it will be. */
+  /**
+   * Adds an array (its shape is one dimension unless given) and says where it will be. One that is there already (the same object)
+   * is stored once; it must not change before {@link toBytes}.
+   */
   add(dtype: WeightRef['dtype'], data: TypedArray, shape: number[] = [data.length]): WeightRef {
-    const offset = this.size;
-    this.parts.push({ offset, data });
-    this.size = Math.ceil((offset + data.byteLength) / ALIGNMENT) * ALIGNMENT;
+    const offset = this.offsets.get(data) ?? this.size;
+    if (offset === this.size) {
+      this.offsets.set(data, offset);
+      this.size = Math.ceil((offset + data.byteLength) / ALIGNMENT) * ALIGNMENT;
+    }
     return { dtype, shape, offset };
   }
 
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(this.size);
-    for (const { offset, data } of this.parts) {
+    for (const [data, offset] of this.offsets) {
       bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
     }
     return bytes;

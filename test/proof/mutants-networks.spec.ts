@@ -46,7 +46,7 @@ it.each(formats)(
     const bases = models.filter((model) => model.format === format);
     const counts = { read: 0, unsupported: 0, failed: 0, untyped: 0 };
     let late = 0;
-    const mutants = Math.ceil(amount(2_000, 50_000) / formats.length);
+    const mutants = Math.ceil(amount(400, 50_000) / formats.length);
     let slowest = 0;
     for (let i = 0; i < mutants; i++) {
       const base = chance.pick(bases);

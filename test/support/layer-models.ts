@@ -1,13 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compile } from '#formats';
-import {
-  bindInputs,
-  bindOutputs,
-  compareTensors,
-  type Difference,
-  type Program,
-} from '#program';
+import { bindInputs, bindOutputs, compareTensors, type Difference, type Program } from '#program';
 import type { ProgramRunner } from './program-runner.js';
 import { filesOf, inTypesOf, tensorOf, type NetworkFixture } from './network-cases.js';
 

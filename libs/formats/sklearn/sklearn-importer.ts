@@ -1,6 +1,5 @@
 import { DamagedModel, type ModelImporter, type UploadedFile, type Verdict } from '../importer.js';
 import { compressionOf } from '../pickle/compression.js';
-import { compilePickled } from './compile-pickled.js';
 
 const VERSION = '2';
 /** First bytes that tell what a file is. */
@@ -20,6 +19,7 @@ export const sklearnImporter: ModelImporter = {
     const models: UploadedFile[] = [];
     for (const file of files) if (await isModel(file)) models.push(file);
     if (models.length === 0) throw new DamagedModel('No file is a model of scikit-learn.');
+    const { compilePickled } = await import('./compile-pickled.js');
     return compilePickled(models, files, { importer: `sklearn@${VERSION}`, format: 'sklearn' });
   },
 };

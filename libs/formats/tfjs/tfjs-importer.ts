@@ -6,8 +6,6 @@ import {
   type UploadedFile,
 } from '../importer.js';
 import { parseModelJson } from '../model-json.js';
-import { compileLayersModel } from './compile-layers-model.js';
-import { compileGraphModel } from './graph-model.js';
 import { readTfjsWeights } from './weights.js';
 
 const FORMAT = 'tfjs';
@@ -45,8 +43,11 @@ export const tfjsImporter: ModelImporter = {
     const folder = model.path.slice(0, model.path.lastIndexOf('/') + 1);
     const weights = await readTfjsWeights(document.field('weightsManifest'), files, folder);
     const facts = { importer: `${FORMAT}@${VERSION}`, format: FORMAT };
-    if (document.field('modelTopology').has('node'))
+    if (document.field('modelTopology').has('node')) {
+      const { compileGraphModel } = await import('./graph-model.js');
       return compileGraphModel(document, weights, facts);
+    }
+    const { compileLayersModel } = await import('./compile-layers-model.js');
     return compileLayersModel(document, weights, facts);
   },
 };
