@@ -75,8 +75,9 @@ async function plainWay(model: NeuralModel, data: Float32Array): Promise<Way> {
   });
   const [name = '', answered = ''] = [made.inputs[0], made.outputs[0]];
   const given = channelsFirst ? planes(data, shape) : { data, shape };
-  const feed = { [name]: new OrtTensor('float32', given.data, given.shape) };
   return async () => {
+    // A request brings numbers of its own.
+    const feed = { [name]: new OrtTensor('float32', given.data, given.shape) };
     const answer = await session.run(feed, [answered]);
     return answer[answered]?.data as Float32Array;
   };

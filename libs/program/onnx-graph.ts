@@ -142,7 +142,12 @@ class OrtSession implements OnnxSession {
   }
 
   private feeds(inputs: Tensor[]): Record<string, Ort.Tensor> {
-    const feeds: Record<string, Ort.Tensor> = Object.fromEntries(this.defaults);
+    const feeds: Record<string, Ort.Tensor> = {};
+    if (this.inputs.size === 0) {
+      for (const tensor of inputs) feeds[tensor.name] = this.toOrt(tensor);
+      return feeds;
+    }
+    Object.assign(feeds, Object.fromEntries(this.defaults));
     for (const tensor of inputs) {
       const input = this.inputs.get(tensor.name);
       if (input?.kind === 'bfloat16') {
