@@ -7,7 +7,7 @@ import { filesOf, networkFixtures } from './support/network-cases.js';
 import { amount, proofTimeout } from './support/proof.js';
 
 /** Damaged copies of each model. */
-const rounds = amount(3, 200);
+const rounds = amount(1, 200);
 
 let folder: string;
 beforeAll(async () => {

@@ -46,7 +46,7 @@ it.each(formats)(
     const bases = models.filter((model) => model.format === format);
     const counts = { read: 0, unsupported: 0, failed: 0, untyped: 0 };
     let late = 0;
-    const mutants = Math.ceil(amount(400, 50_000) / formats.length);
+    const mutants = Math.ceil(amount(200, 50_000) / formats.length);
     let slowest = 0;
     for (let i = 0; i < mutants; i++) {
       const base = chance.pick(bases);
@@ -87,7 +87,7 @@ it(
   async () => {
     const chance = new Seeded();
     const counts = { servable: 0, unsupported: 0, failed: 0, lost: 0 };
-    const mutants = amount(40, 1_500);
+    const mutants = amount(12, 1_500);
     for (let i = 0; i < mutants; i++) {
       const base = chance.pick(models);
       const result = await compileAll(await readable(base, chance), PATIENCE_MS);

@@ -6,6 +6,7 @@ import { compile, type CompileResult } from '#formats';
 import { compareTensors, type DType, type Program, type Tensor } from '#program';
 import { dataOf } from '../../libs/formats/tensor-graph/known.js';
 import type { ProgramRunner } from './program-runner.js';
+import { long } from './proof.js';
 
 /** A model of a network with its library's own answers; see the READMEs of the shared fixtures. */
 export interface NetworkFixture {
@@ -56,6 +57,11 @@ export function networkFixtures(format: string): NetworkFixture[] {
     const expected = JSON.parse(readFileSync(file, 'utf8')) as ExpectedNetwork;
     return [{ name: `${format}/${name}`, folder, expected }];
   });
+}
+
+/** For what is compiled elsewhere too: all of them in the long form, every `nth` in the short one. */
+export function someOf<T>(fixtures: T[], nth: number): T[] {
+  return long ? fixtures : fixtures.filter((_, i) => i % nth === 0);
 }
 
 function sharedFolder(format: string): string | undefined {
