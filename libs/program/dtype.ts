@@ -38,6 +38,20 @@ export function newData(dtype: DType, length: number): TensorData {
   return dtype === 'BYTES' ? Array.from({ length }, () => null) : new ARRAYS[dtype](length);
 }
 
+/** An array of the dtype with these elements; those of FP16 and BF16 are their bits. */
+export function dataOf(
+  dtype: DType,
+  values: ArrayLike<number | bigint | string | boolean>,
+): TensorData {
+  if (dtype === 'BYTES') return Array.from(values, String);
+  const data = newData(dtype, values.length);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i] ?? 0);
+  else if (!Array.isArray(data))
+    for (let i = 0; i < values.length; i++) data[i] = Number(values[i]);
+  return data;
+}
+
 /** A view of `length` elements at `offset` of `buffer`; `offset` is aligned to the element. */
 export function viewData(
   dtype: Exclude<DType, 'BYTES'>,

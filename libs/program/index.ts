@@ -2,6 +2,7 @@ export * from './batch.js';
 export * from './bind-inputs.js';
 export * from './compare-tensors.js';
 export {
+  dataOf,
   DTYPES,
   elementCount,
   elementSize,

@@ -1,10 +1,9 @@
-import type { Tensor } from '#program';
+import { dataOf, type Tensor } from '#program';
 import { Part } from '../../libs/formats/document.js';
 import { compileLayers } from '../../libs/formats/layers/compile-layers.js';
 import type { Dialect, Layer } from '../../libs/formats/layers/layer.js';
 import { readModel } from '../../libs/formats/layers/layer-model.js';
 import { weightOrder } from '../../libs/formats/layers/weight-order.js';
-import { dataOf } from '../../libs/formats/tensor-graph/known.js';
 import { noise } from './tf-op-checks.js';
 import type { ProgramRunner } from './program-runner.js';
 

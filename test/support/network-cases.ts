@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { compile, type CompileResult } from '#formats';
-import { compareTensors, type DType, type Program, type Tensor } from '#program';
-import { dataOf } from '../../libs/formats/tensor-graph/known.js';
+import { compareTensors, dataOf, newData, type DType, type Program, type Tensor } from '#program';
+import { toBfloat16, toFloat16 } from '../../libs/protocols/half.js';
 import type { ProgramRunner } from './program-runner.js';
 import { long } from './proof.js';
 
@@ -37,7 +37,7 @@ export interface ExpectedCase {
 }
 
 /** Elements are nested lists, or lie in a file. */
-interface WrittenTensor {
+export interface WrittenTensor {
   dtype: string;
   shape: number[];
   data?: unknown;
@@ -64,7 +64,8 @@ export function someOf<T>(fixtures: T[], nth: number): T[] {
   return long ? fixtures : fixtures.filter((_, i) => i % nth === 0);
 }
 
-function sharedFolder(format: string): string | undefined {
+/** Where the shared fixtures of a format are; says so where they are not. */
+export function sharedFolder(format: string): string | undefined {
   const named = process.env['SLIPWAY_FIXTURES'];
   if (named) return join(named, format);
   for (let folder = import.meta.dirname; dirname(folder) !== folder; folder = dirname(folder)) {
@@ -175,45 +176,23 @@ const DTYPES: Record<string, DType> = {
   string: 'BYTES',
 };
 
-const ARRAYS = {
-  FP32: Float32Array,
-  FP64: Float64Array,
-  INT8: Int8Array,
-  INT16: Int16Array,
-  INT32: Int32Array,
-  UINT8: Uint8Array,
-  BOOL: Uint8Array,
-  UINT16: Uint16Array,
-  UINT32: Uint32Array,
-  FP16: Uint16Array,
-  BF16: Uint16Array,
-};
-
 /** A tensor as the fixtures write it. */
 export function tensorOf(folder: string, name: string, written: WrittenTensor): Tensor {
   const dtype = DTYPES[written.dtype];
   if (!dtype) throw new Error(`${name} is of ${written.dtype}`);
   const { shape } = written;
   if (written.file !== undefined) {
-    const bytes = new Uint8Array(readFileSync(join(folder, written.file))).buffer;
-    if (dtype === 'INT64') return { name, dtype, shape, data: new BigInt64Array(bytes) };
-    if (dtype === 'UINT64') return { name, dtype, shape, data: new BigUint64Array(bytes) };
     if (dtype === 'BYTES') throw new Error(`${name} has strings in a file`);
-    return { name, dtype, shape, data: new ARRAYS[dtype](bytes) };
+    const bytes = new Uint8Array(readFileSync(join(folder, written.file))).buffer;
+    const { constructor } = newData(dtype, 0) as Float32Array;
+    const Numbers = constructor as Float32ArrayConstructor;
+    return { name, dtype, shape, data: new Numbers(bytes) };
   }
-  const elements = [written.data].flat(Infinity);
+  const elements: unknown[] = [written.data].flat(Infinity);
   if (dtype === 'BYTES') return { name, dtype, shape, data: elements.map(textOf) };
-  if (dtype === 'INT64')
-    return { name, dtype, shape, data: BigInt64Array.from(elements.map(integerOf)) };
-  if (dtype === 'UINT64')
-    return { name, dtype, shape, data: BigUint64Array.from(elements.map(integerOf)) };
-  const numbers = elements.map(Number);
-  const data = dtype === 'FP16' ? numbers.map(float16) : numbers;
-  return { name, dtype, shape, data: ARRAYS[dtype].from(data) };
-}
-
-function integerOf(element: unknown): bigint {
-  return BigInt(element as string | number);
+  const bits = { FP16: toFloat16, BF16: toBfloat16 }[dtype as string];
+  const numbers = bits ? elements.map((element) => bits(Number(element))) : elements;
+  return { name, dtype, shape, data: dataOf(dtype, numbers as (number | string | boolean)[]) };
 }
 
 function textOf(element: unknown): string | Uint8Array {
@@ -225,15 +204,4 @@ function textOf(element: unknown): string | Uint8Array {
   } catch {
     return bytes;
   }
-}
-
-/** The bits of the float16 number that `value` is. */
-function float16(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const size = Math.abs(value);
-  if (size > 65_504) return sign | 0x7c00;
-  if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24);
-  const exponent = Math.floor(Math.log2(size));
-  return sign | ((exponent + 14) * 1024 + Math.round((size / 2 ** exponent) * 1024));
 }

@@ -1,15 +1,9 @@
 import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { UploadedFile } from '#formats';
-import {
-  type DType,
-  elementCount,
-  newData,
-  type Tensor,
-  type TensorData,
-  type Tolerance,
-} from '#program';
+import type { Tensor, Tolerance } from '#program';
+import { filesOf, sharedFolder, tensorOf } from './network-cases.js';
 
 /** A model with answers that another ONNX implementation gave. */
 export interface OnnxFixture {
@@ -33,27 +27,12 @@ const own = join(import.meta.dirname, '..', '..', '..', 'test', 'fixtures', 'onn
 
 /** The shared fixtures where they are, else the few of the repository. */
 export function onnxFixtures(kind: 'plain' | 'hostile'): OnnxFixture[] {
-  const root = sharedFixtures();
-  if (!root) {
-    process.stderr.write(
-      `\nNo shared fixtures (SLIPWAY_FIXTURES): of the ONNX models only those in test/fixtures are tested.\n`,
-    );
-  }
+  const root = sharedFolder('onnx');
   const folder = join(root ?? own, kind === 'hostile' ? 'hostile' : '');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => existsSync(join(folder, name, 'expected.json')))
     .map((name) => readFixture(join(folder, name), name));
-}
-
-function sharedFixtures(): string | undefined {
-  const named = process.env['SLIPWAY_FIXTURES'];
-  if (named) return join(named, 'onnx');
-  for (let folder = import.meta.dirname; dirname(folder) !== folder; folder = dirname(folder)) {
-    const candidate = join(folder, 'shared', 'fixtures', 'onnx');
-    if (existsSync(candidate)) return candidate;
-  }
-  return undefined;
 }
 
 function readFixture(folder: string, name: string): OnnxFixture {
@@ -95,15 +74,6 @@ interface FixtureValue {
   entries?: [unknown, number][];
 }
 
-const dtypes: Record<string, DType> = {
-  float32: 'FP32',
-  float64: 'FP64',
-  float16: 'FP16',
-  bfloat16: 'BF16',
-  bool: 'BOOL',
-  string: 'BYTES',
-};
-
 /** A value as it comes over the wire: a sequence as several tensors, a sequence of maps as one with labels. */
 function readValue(folder: string, name: string, value: FixtureValue): Tensor[] {
   const { items } = value;
@@ -117,63 +87,12 @@ function readValue(folder: string, name: string, value: FixtureValue): Tensor[] 
   }
   if (value.sequence)
     return (items ?? []).flatMap((item, index) => readValue(folder, `${name}.${index}`, item));
-  const dtype = dtypes[value.dtype] ?? (value.dtype.toUpperCase() as DType);
-  const { shape } = value;
-  if (value.file) {
-    const bytes = readFileSync(join(folder, value.file));
-    const { constructor } = newData(dtype, 0) as Float32Array;
-    const Numbers = constructor as Float32ArrayConstructor;
-    return [
-      {
-        name,
-        dtype,
-        shape,
-        data: new Numbers(
-          bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer,
-        ),
-      },
-    ];
-  }
-  return [{ name, dtype, shape, data: dataOf(dtype, shape, [value.data].flat(Infinity)) }];
-}
-
-function dataOf(dtype: DType, shape: number[], elements: unknown[]): TensorData {
-  if (dtype === 'BYTES') return elements.map(String);
-  const data = newData(dtype, elementCount(shape));
-  const isBig = data instanceof BigInt64Array || data instanceof BigUint64Array;
-  elements.forEach((element, index) => {
-    const number = Number(element);
-    if (isBig) data[index] = BigInt(String(element));
-    else if (dtype === 'FP16') (data as Uint16Array)[index] = float16Bits(number);
-    else if (dtype === 'BF16') (data as Uint16Array)[index] = float32Bits(number) >>> 16;
-    else (data as Float64Array)[index] = number;
-  });
-  return data;
-}
-
-function float32Bits(number: number): number {
-  return new Uint32Array(Float32Array.of(number).buffer)[0] ?? 0;
-}
-
-/** The bits of a number that is a float16. */
-function float16Bits(number: number): number {
-  if (Number.isNaN(number)) return 0x7e00;
-  const sign = number < 0 || Object.is(number, -0) ? 0x8000 : 0;
-  const size = Math.abs(number);
-  if (size === Infinity) return sign | 0x7c00;
-  if (size < 2 ** -14) return sign | (size * 2 ** 24);
-  const exponent = Math.floor(Math.log2(size));
-  return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
+  return [tensorOf(folder, name, value)];
 }
 
 /** The files of a fixture as an upload, without what is there for the tests. */
 export function uploadOf({ folder }: OnnxFixture): (UploadedFile & { file: string })[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter(
-      (path) =>
-        lstatSync(join(folder, path)).isFile() && !/^(expected\.json|case.*\.bin)$/.test(path),
-    )
-    .map((path) => uploadedFile(join(folder, path), relative(folder, join(folder, path))));
+  return filesOf(folder).map(({ path, file }) => uploadedFile(file, path));
 }
 
 function uploadedFile(file: string, path: string): UploadedFile & { file: string } {

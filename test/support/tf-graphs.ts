@@ -1,5 +1,4 @@
-import type { DType, Tensor, TensorData } from '#program';
-import { dataOf } from '../../libs/formats/tensor-graph/known.js';
+import { dataOf, type DType, type Tensor, type TensorData } from '#program';
 import { TensorGraph, type GraphValue } from '../../libs/formats/tensor-graph/tensor-graph.js';
 import { writeGraph, type GraphSignature } from '../../libs/formats/tensor-graph/write-graph.js';
 import { Lowering } from '../../libs/formats/tensorflow/lowering.js';

@@ -1,5 +1,5 @@
-import { elementCount, type DType } from '#program';
-import { axisOf, dataOf } from '../tensor-graph/known.js';
+import { dataOf, elementCount, type DType } from '#program';
+import { axisOf } from '../tensor-graph/known.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import type { ChannelLayouts } from './channel-layouts.js';
 import { LayerTensor, type Layer } from './layer.js';

@@ -1,4 +1,5 @@
-import { axisOf, dataOf } from '../tensor-graph/known.js';
+import { dataOf } from '#program';
+import { axisOf } from '../tensor-graph/known.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 
 /** Moves elements about where sizes may be known only when a request comes. */

@@ -1,4 +1,4 @@
-import type { DType, TensorData } from '#program';
+import { dataOf, holdsDType, type DType, type TensorData, type TypedArray } from '#program';
 import { Message } from './message.js';
 
 /** TensorProto.DataType of onnx.proto. */
@@ -109,12 +109,10 @@ function areTexts(value: OnnxAttribute): value is string[] {
   return Array.isArray(value) && typeof value[0] === 'string';
 }
 
+type Elements = ArrayLike<number | bigint | string | Uint8Array | null>;
+
 /** A TensorProto without a name; numbers are converted to the dtype. */
-export function tensorMessage(
-  dtype: DType,
-  shape: readonly number[],
-  values: ArrayLike<number | bigint | string | Uint8Array | null>,
-): Message {
+export function tensorMessage(dtype: DType, shape: readonly number[], values: Elements): Message {
   const message = new Message().integers(1, shape).integer(2, ONNX_TYPES[dtype]);
   if (dtype !== 'BYTES') return message.bytes(9, rawData(dtype, values));
   for (let i = 0; i < values.length; i++) {
@@ -137,46 +135,12 @@ export function externalTensorMessage(
   return message.integer(14, 1);
 }
 
-function rawData(
-  dtype: Exclude<DType, 'BYTES'>,
-  values: ArrayLike<number | bigint | string | Uint8Array | null>,
-): Uint8Array {
-  if (ArrayBuffer.isView(values) && isOf(dtype, values as unknown as TensorData)) {
-    const { buffer, byteOffset, byteLength } = values as unknown as Uint8Array;
-    return new Uint8Array(buffer, byteOffset, byteLength);
-  }
-  const data = newArray(dtype, values);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-const ARRAYS = {
-  BOOL: Uint8Array,
-  UINT8: Uint8Array,
-  UINT16: Uint16Array,
-  UINT32: Uint32Array,
-  INT8: Int8Array,
-  INT16: Int16Array,
-  INT32: Int32Array,
-  FP16: Uint16Array,
-  BF16: Uint16Array,
-  FP32: Float32Array,
-  FP64: Float64Array,
-} as const;
-
-function isOf(dtype: Exclude<DType, 'BYTES'>, values: TensorData): boolean {
-  if (dtype === 'INT64') return values instanceof BigInt64Array;
-  if (dtype === 'UINT64') return values instanceof BigUint64Array;
-  return values instanceof ARRAYS[dtype];
-}
-
-function newArray(
-  dtype: Exclude<DType, 'BYTES'>,
-  values: ArrayLike<number | bigint | string | Uint8Array | null>,
-) {
-  const integers = () => Array.from(values, (value) => BigInt(value as number | bigint));
-  if (dtype === 'INT64') return BigInt64Array.from(integers());
-  if (dtype === 'UINT64') return BigUint64Array.from(integers());
-  return ARRAYS[dtype].from(Array.from(values, Number));
+function rawData(dtype: Exclude<DType, 'BYTES'>, values: Elements): Uint8Array {
+  const held = ArrayBuffer.isView(values) && holdsDType(values as TensorData, dtype);
+  const { buffer, byteOffset, byteLength } = held
+    ? values
+    : (dataOf(dtype, values as ArrayLike<number | bigint>) as TypedArray);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /**

@@ -1,6 +1,5 @@
-import { elementCount, type DType } from '#program';
+import { dataOf, elementCount, type DType } from '#program';
 import { DamagedModel, UnsupportedModel, type UploadedFile } from '../importer.js';
-import { dataOf } from '../tensor-graph/known.js';
 import type { TfTable } from '../tensorflow/table.js';
 import type { TfAttribute, TfNode, TfTensor } from '../tensorflow/tf-graph.js';
 import { isTensorType } from '../tensorflow/tf-types.js';

@@ -1,6 +1,7 @@
+import { dataOf } from '#program';
 import { DamagedModel } from '../importer.js';
 import type { TfNode, TfTensor } from '../tensorflow/tf-graph.js';
-import { dataOf, integerOf } from '../tensor-graph/known.js';
+import { integerOf } from '../tensor-graph/known.js';
 import { isTensorType } from '../tensorflow/tf-types.js';
 import type { MetaGraph } from './meta-graph.js';
 import type { TensorBundle } from './tensor-bundle.js';

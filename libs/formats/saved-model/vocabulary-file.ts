@@ -1,6 +1,5 @@
-import type { DType } from '#program';
+import { dataOf, type DType } from '#program';
 import { DamagedModel, UnsupportedModel, type UploadedFile } from '../importer.js';
-import { dataOf } from '../tensor-graph/known.js';
 import type { TfTensor } from '../tensorflow/tf-graph.js';
 import { latin1 } from './sorted-table.js';
 import { textOf } from './tensor-proto.js';

@@ -1,6 +1,6 @@
-import { elementCount, type DType, type TensorData } from '#program';
+import { dataOf, elementCount, type DType, type TensorData } from '#program';
 import type { GivenOp } from './infer.js';
-import { axisOf, dataOf, integersOf, type Known } from './known.js';
+import { axisOf, integersOf, type Known } from './known.js';
 
 /** More elements than any shape, permutation or list of axes has: what is larger is computed when the model is loaded. */
 const MOST_FOLDED = 4096;

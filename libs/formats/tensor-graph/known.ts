@@ -1,4 +1,4 @@
-import { newData, type DType, type TensorData } from '#program';
+import type { DType, TensorData } from '#program';
 
 /** Sizes of the dimensions; −1 is one that is not known before a request comes. */
 export type Shape = readonly number[];
@@ -18,20 +18,6 @@ export interface Known {
 export function commonShape(one: Shape | undefined, other: Shape | undefined): Shape | undefined {
   if (!one || one.length !== other?.length) return undefined;
   return one.map((size, axis) => (size === other[axis] ? size : -1));
-}
-
-/** An array of the dtype with these elements. */
-export function dataOf(
-  dtype: DType,
-  values: ArrayLike<number | bigint | string | boolean>,
-): TensorData {
-  if (dtype === 'BYTES') return Array.from(values, String);
-  const data = newData(dtype, values.length);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
-    for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i] ?? 0);
-  else if (!Array.isArray(data))
-    for (let i = 0; i < values.length; i++) data[i] = Number(values[i]);
-  return data;
 }
 
 /** The elements of a constant of integers or booleans as numbers; undefined where it is none, or they are too large for a double. */

@@ -1,4 +1,5 @@
 import {
+  dataOf,
   elementCount,
   type Attribute,
   type DType,
@@ -9,7 +10,7 @@ import { ONNX_TYPES, type OnnxAttribute } from '../onnx-file/onnx-messages.js';
 import { fold, knownSizes } from './fold.js';
 import { inferOutputs } from './infer.js';
 import { moveTexts } from './text-moves.js';
-import { commonShape, dataOf, type Known, type Shape } from './known.js';
+import { commonShape, type Known, type Shape } from './known.js';
 
 /** A value of a graph. Those that are constant have no node that makes them. */
 export interface GraphValue extends Readonly<Known> {

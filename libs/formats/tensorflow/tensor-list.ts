@@ -1,5 +1,5 @@
-import type { DType } from '#program';
-import { dataOf, integerOf, type Shape } from '../tensor-graph/known.js';
+import { dataOf, type DType } from '#program';
+import { integerOf, type Shape } from '../tensor-graph/known.js';
 import type { GraphValue, TensorGraph } from '../tensor-graph/tensor-graph.js';
 import type { TfResource, TfValue } from './op-rule.js';
 

@@ -1,6 +1,5 @@
-import { elementCount, type DType, type TensorData } from '#program';
+import { dataOf, elementCount, type DType, type TensorData } from '#program';
 import { DamagedModel, UnsupportedModel } from '../importer.js';
-import { dataOf } from '../tensor-graph/known.js';
 import type { TfGraph, TfNode, TfTensor, TfType } from '../tensorflow/tf-graph.js';
 import { isTensorType, nameOfType } from '../tensorflow/tf-types.js';
 import type { TfjsWeight } from './weights.js';

@@ -1,11 +1,11 @@
-import { elementCount, newData } from '../dtype.js';
+import { dataOf, elementCount, newData } from '../dtype.js';
 import { ProgramError } from '../program-error.js';
 import { bytesOf, byteString, elementsOf, fromByteString, type Bytes } from './byte-texts.js';
 import { copyElements, MOST_ELEMENTS, repeated, takeElements } from './element-data.js';
 import { combineFingerprints } from './fingerprints.js';
 import { fingerprintOf } from './hashes.js';
 import { floatsOf, type Kernel, type Value } from './kernel.js';
-import { dtypeData, numbersOf } from './numbers-of.js';
+import { numbersOf } from './numbers-of.js';
 
 /** Sparse tensors as TensorFlow has them: indices INT64 `[values, rank]`, values and a shape INT64 `[rank]` (core/kernels/sparse_*_op.cc). */
 export const coordinates: Record<string, Kernel> = {
@@ -252,7 +252,7 @@ export const coordinates: Record<string, Kernel> = {
         }
       }
       const value: Value = hashed
-        ? { dtype: 'INT64', shape: [values.length], data: dtypeData('INT64', values as bigint[]) }
+        ? { dtype: 'INT64', shape: [values.length], data: dataOf('INT64', values as bigint[]) }
         : { dtype: 'BYTES', shape: [values.length], data: values as Bytes[] };
       return [int64([values.length, 2], index), value, int64([2], [rows, widest])];
     };

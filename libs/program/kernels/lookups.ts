@@ -1,9 +1,10 @@
+import { dataOf } from '../dtype.js';
 import { ProgramError } from '../program-error.js';
 import { bytesIn } from './byte-attributes.js';
 import { elementsOf, keyOf } from './byte-texts.js';
 import type { DType, TensorData } from '../tensor.js';
 import { onlyInput, type Kernel, type KernelArguments, type Value } from './kernel.js';
-import { dtypeData, numbersOf } from './numbers-of.js';
+import { numbersOf } from './numbers-of.js';
 
 /** Tables that TensorFlow looks keys up in, and buckets of numbers. Strings are BYTES, of whatever bytes. */
 export const lookups: Record<string, Kernel> = {
@@ -27,7 +28,7 @@ export const lookups: Record<string, Kernel> = {
       const data = found.map((place, i) =>
         place >= 0 ? values.data[place] : absent.data[one ? 0 : i],
       );
-      return [{ dtype: values.dtype, shape: asked.shape, data: dataOf(values.dtype, data) }];
+      return [{ dtype: values.dtype, shape: asked.shape, data: answersOf(values.dtype, data) }];
     };
   },
 
@@ -73,7 +74,7 @@ function keysOf({ dtype, data }: Column): (string | number | bigint)[] {
   return Array.from<number | bigint>(data);
 }
 
-function dataOf(dtype: DType, elements: readonly unknown[]): TensorData {
+function answersOf(dtype: DType, elements: readonly unknown[]): TensorData {
   if (dtype === 'BYTES') return elements as string[];
-  return dtypeData(dtype, elements as number[]);
+  return dataOf(dtype, elements as number[]);
 }

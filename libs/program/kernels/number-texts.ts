@@ -1,4 +1,4 @@
-import { dtypeData } from './numbers-of.js';
+import { dataOf } from '../dtype.js';
 import { ProgramError } from '../program-error.js';
 import { formatFloat, nearestFloat32 } from './decimal-text.js';
 import { byteString, elementsOf, type Bytes } from './byte-texts.js';
@@ -22,7 +22,7 @@ export const numberTexts: Record<string, Kernel> = {
           : integerOf(text, dtype === 'INT32' ? 32 : 64);
         return number ?? notNumber(element, i, dtype);
       });
-      return [{ dtype, shape: input.shape, data: dtypeData(dtype, numbers) }];
+      return [{ dtype, shape: input.shape, data: dataOf(dtype, numbers) }];
     };
   },
 

@@ -1,7 +1,7 @@
-import { elementCount, newData } from '../dtype.js';
+import { dataOf, elementCount, newData } from '../dtype.js';
 import { ProgramError } from '../program-error.js';
 import type { Kernel, Value } from './kernel.js';
-import { dtypeData, numberOf, numbersOf } from './numbers-of.js';
+import { numberOf, numbersOf } from './numbers-of.js';
 import { broadcastPlaces, checkSplits } from './strings.js';
 import { copyElements, MOST_ELEMENTS, takeElements } from './element-data.js';
 
@@ -86,7 +86,7 @@ export const ragged: Record<string, Kernel> = {
       }
       return [
         { dtype: 'INT64', shape: [begins.length], data: BigInt64Array.from(begins) },
-        { dtype: starts.dtype, shape: [numbers.length], data: dtypeData(starts.dtype, numbers) },
+        { dtype: starts.dtype, shape: [numbers.length], data: dataOf(starts.dtype, numbers) },
       ];
     },
 
@@ -147,7 +147,7 @@ function counted(
       const at = row * size + value;
       sums[at] = binary ? 1 : (sums[at] ?? 0) + (own ? (own[i] ?? 0) : 1);
     }
-  return dtypeData(weights.dtype, sums);
+  return dataOf(weights.dtype, sums);
 }
 
 interface Partitions {

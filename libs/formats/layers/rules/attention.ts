@@ -1,3 +1,4 @@
+import { elementCount } from '#program';
 import { Part } from '../../document.js';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { Layer, LayerTensor } from '../layer.js';
@@ -180,8 +181,8 @@ function heads(call: LayerCall, x: GraphValue, projection: string): GraphValue {
   return graph.transpose(split, [0, 2, 1, 3]);
 }
 
-/** The last axis times the first of a kernel, all others of the kernel flat. */
-function project(call: LayerCall, x: GraphValue, projection: string) {
+/** The last axis times the first `inner` of a kernel, which are flat there, as its others are in what comes out. */
+function project(call: LayerCall, x: GraphValue, projection: string, inner = 1) {
   const { graph } = call;
   const layer = call.child(projection);
   const weight = (name: string) => {
@@ -194,12 +195,11 @@ function project(call: LayerCall, x: GraphValue, projection: string) {
   const kernel =
     weight('kernel') ??
     layer.config.damaged(`${call.layer.label} has no weight "${projection}/kernel"`);
-  const [inputs = 0, ...sizes] = kernel.shape ?? [];
-  const width = sizes.reduce((product, size) => product * size, 1);
-  let value = graph.op('MatMul', [
-    x,
-    graph.constant(kernel.dtype, [inputs, width], kernel.constant ?? []),
-  ]);
+  const shape = kernel.shape ?? [];
+  const sizes = shape.slice(inner);
+  const width = elementCount(sizes);
+  const matrix = [elementCount(shape.slice(0, inner)), width];
+  let value = graph.op('MatMul', [x, graph.constant(kernel.dtype, matrix, kernel.constant ?? [])]);
   const bias = weight('bias');
   if (bias)
     value = graph.op('Add', [value, graph.constant(bias.dtype, [width], bias.constant ?? [])]);
@@ -250,27 +250,14 @@ function gated(call: LayerCall, x: GraphValue, flat: GraphValue): GraphValue {
 
 /** `[rows, steps, heads · size]` times the kernel `[heads, size, …]`. */
 function output(call: LayerCall, flat: GraphValue): GraphValue {
-  const { graph, shapes } = call;
-  const layer = call.child('output_dense');
-  const weight = (name: string) => {
-    const stored = layer.weights.get(name);
-    return (
-      stored &&
-      graph.cast(graph.constant(stored.dtype, stored.shape, stored.read()), call.layer.dtype)
-    );
-  };
-  const kernel =
-    weight('kernel') ??
-    layer.config.damaged(`${call.layer.label} has no weight "output_dense/kernel"`);
-  const [count = 0, size = 0, ...sizes] = kernel.shape ?? [];
-  const width = sizes.reduce((product, one) => product * one, 1);
-  const matrix = graph.constant(kernel.dtype, [count * size, width], kernel.constant ?? []);
-  let made = graph.op('MatMul', [flat, matrix]);
-  const bias = weight('bias');
-  if (bias)
-    made = graph.op('Add', [made, graph.constant(bias.dtype, [width], bias.constant ?? [])]);
-  if (sizes.length === 1) return made;
-  return shapes.reshape(made, [shapes.sizeOrValue(flat, 0), shapes.sizeOrValue(flat, 1), ...sizes]);
+  const { shapes } = call;
+  const { value, sizes } = project(call, flat, 'output_dense', 2);
+  if (sizes.length === 1) return value;
+  return shapes.reshape(value, [
+    shapes.sizeOrValue(flat, 0),
+    shapes.sizeOrValue(flat, 1),
+    ...sizes,
+  ]);
 }
 
 /** Heads that several of the query's share, once for each of these. */

@@ -1,5 +1,5 @@
+import { dataOf } from '#program';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
-import { dataOf } from '../../tensor-graph/known.js';
 import type { Layer } from '../layer.js';
 import type { LayerCall } from '../layer-call.js';
 import { present, type LayerRule } from '../layer-rule.js';

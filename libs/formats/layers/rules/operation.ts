@@ -1,5 +1,4 @@
-import type { DType } from '#program';
-import { dataOf } from '../../tensor-graph/known.js';
+import { dataOf, type DType } from '#program';
 import type { GraphValue } from '../../tensor-graph/tensor-graph.js';
 import { LayerTensor } from '../layer.js';
 import type { Argument, LayerCall } from '../layer-call.js';
